@@ -8,6 +8,7 @@ package clone
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -15,12 +16,7 @@ import (
 
 // ErrUnsupported reports that two files cannot share blocks: the file system has no reflinks, or the files are on two
 // of them. It is also errors.ErrUnsupported. The answer to it is [Copy].
-var ErrUnsupported error = unsupported{}
-
-type unsupported struct{}
-
-func (unsupported) Error() string        { return "the file system cannot share blocks between files" }
-func (unsupported) Is(target error) bool { return target == errors.ErrUnsupported }
+var ErrUnsupported = fmt.Errorf("sharing blocks between files: %w", errors.ErrUnsupported)
 
 const (
 	// bufferSize is the memory a copy takes. From 256 KiB on a larger buffer is no faster on a local disk; 1 MiB
