@@ -1,0 +1,66 @@
+// Package source is the vocabulary between a pull and the worlds that models come from.
+//
+// A [Source] turns a reference into a [Model]: what it is made of, and where each of its bytes can be had. It moves no
+// blobs itself and does not know that a store exists.
+package source
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/manifest"
+)
+
+// Source resolves the references of one world: registries, a hub, a folder. It may be used by several goroutines.
+type Source interface {
+	// Resolve says what ref (without its scheme) names now. It is quick: it fetches manifests and lists, never blobs.
+	Resolve(ctx context.Context, ref string, opts Options) (*Model, error)
+}
+
+// Options narrow what is resolved. The zero value is the default.
+type Options struct {
+	// Platform chooses from an index; nil is this machine's.
+	Platform *ocispec.Platform
+	// Have is what the store has of this reference. A source that finds the same there says Unchanged and no more.
+	Have digest.Digest
+	// PlainHTTP lets a registry be spoken to without TLS.
+	PlainHTTP bool
+	// Transfer is the patience with requests that fail; the zero value is the default.
+	Transfer transfer.Options
+}
+
+// Model is what a reference named when it was resolved.
+type Model struct {
+	// Name is the store's name for it.
+	Name string
+	// Reference is the reference with its scheme, as it can be asked for again.
+	Reference string
+	// Digest is what the reference named: a manifest, or the index that led to Manifest. It is empty where the source
+	// has no manifests.
+	Digest digest.Digest
+	// Unchanged tells that the reference names Options.Have still. Manifest, Origins and Files are empty then.
+	Unchanged bool
+	// Manifest is the model's manifest. nil means that it is to be built from Files, once their digests are known.
+	Manifest *manifest.Manifest
+	// Origins are the places that have a blob of Manifest, in the order in which they should be asked.
+	Origins func(desc ocispec.Descriptor) []transfer.Origin
+	// Files are the files of a model that has no Manifest.
+	Files []File
+	// PlainHTTP tells that the source was spoken to without TLS, so that it can be asked so again.
+	PlainHTTP bool
+}
+
+// File is one file of a model without a manifest.
+type File struct {
+	// Path is where the file belongs in the model: safe, relative, slash-separated.
+	Path string
+	// Local is the file's path on this machine; empty when it has to be fetched from Origins.
+	Local string
+	// Descriptor is what is known beforehand: Digest is empty and Size -1 when they are not.
+	Descriptor ocispec.Descriptor
+	// Origins are the places that have the file.
+	Origins []transfer.Origin
+}

@@ -1,0 +1,109 @@
+package transfer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrInterrupted reports a stream that broke off before its end. It is worth a retry.
+	ErrInterrupted = errors.New("the transfer broke off")
+	// ErrRange reports an answer that does not fit the range that was asked for. It is worth a retry, without a range.
+	ErrRange = errors.New("the answer does not fit the range asked for")
+)
+
+// StallError reports a try that was given up because too little came.
+type StallError struct {
+	For   time.Duration // how long it was waited
+	Bytes int64         // what came in that time
+}
+
+func (e *StallError) Error() string {
+	if e.Bytes == 0 {
+		return fmt.Sprintf("no byte came for %v", e.For.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("only %d bytes came in %v", e.Bytes, e.For.Round(time.Millisecond))
+}
+
+// Timeout makes a StallError a net.Error's kind of timeout.
+func (e *StallError) Timeout() bool { return true }
+
+// StatusError is an HTTP answer that is no success. Its texts are safe to print: they hold no control characters, no
+// credentials and no query, and are short.
+type StatusError struct {
+	Method     string
+	URL        string // scheme, host and path of the request that was answered
+	Status     int
+	Detail     string        // what the server said about it, may be empty
+	RetryAfter time.Duration // what the server asks to wait, 0 when it does not
+	Redirected bool          // another host than the one asked has answered: a 403 may be a signed link that ran out
+}
+
+func (e *StatusError) Error() string {
+	text := fmt.Sprintf("%s %s: %d %s", e.Method, e.URL, e.Status, http.StatusText(e.Status))
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// retryable tells whether the same request may be answered better later.
+func (e *StatusError) retryable() bool {
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return e.Redirected
+	}
+	return e.Status >= 500
+}
+
+// Retryable is the one place that says which errors are worth a retry: timeouts, connections that were refused, reset
+// or broke off, answers that do not fit a range, and the statuses 408, 425, 429 and 5xx. A cancelled context, other
+// statuses, what is wrong with a certificate, and all that is unknown are not.
+func Retryable(err error) bool {
+	var (
+		status *StatusError
+		cert   *tls.CertificateVerificationError
+		dns    *net.DNSError
+	)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &cert):
+		return false
+	case errors.As(err, &status):
+		return status.retryable()
+	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrRange),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return true
+	case errors.As(err, &dns):
+		return dns.IsTimeout || dns.IsTemporary
+	}
+	return isTimeout(err) || isBroken(err)
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isBroken knows a connection that is gone, or cannot be had now. The last is an error that net/http does not export:
+// the server closed a kept connection before it saw the request.
+func isBroken(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE,
+		syscall.ENETUNREACH, syscall.EHOSTUNREACH,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return strings.Contains(err.Error(), "server closed idle connection")
+}
