@@ -1,0 +1,156 @@
+package blobstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/internal/key"
+)
+
+// blobMode is the mode of every blob. Another one means that something else than this package touched the file.
+const blobMode fs.FileMode = 0o444
+
+// Info is what the store knows of a blob without reading it.
+type Info struct {
+	Digest  digest.Digest
+	Size    int64 // bytes
+	ModTime time.Time
+}
+
+// Blob is an open blob: a read-only file that no sweep takes away while it is open. Close it.
+// ReadAt is safe for concurrent use.
+type Blob struct {
+	file *os.File
+	info Info
+}
+
+// Digest is the digest of the blob.
+func (b *Blob) Digest() digest.Digest { return b.info.Digest }
+
+// Size is the length of the blob in bytes.
+func (b *Blob) Size() int64 { return b.info.Size }
+
+// File is the blob's file, open for reading, for those who map, link or clone it. It is closed with the blob.
+func (b *Blob) File() *os.File { return b.file }
+
+func (b *Blob) Read(p []byte) (int, error) { return b.file.Read(p) }
+
+// ReadAt reads at an offset, as io.ReaderAt asks.
+func (b *Blob) ReadAt(p []byte, off int64) (int, error) { return b.file.ReadAt(p, off) }
+
+// Seek sets the offset of the next Read.
+func (b *Blob) Seek(off int64, whence int) (int64, error) { return b.file.Seek(off, whence) }
+
+// Close gives the file back.
+func (b *Blob) Close() error { return b.file.Close() }
+
+// Stat tells whether a blob is here, cheaply: a regular file with the mode of a blob. One whose mode was changed is
+// read again in full, and gets its mode back when its bytes are right.
+//
+// It fails with ErrNotFound, ErrWithheld, ErrCorrupt or ErrMismatch. Whoever goes on to rely on the blob asks
+// [Lease.Stat] instead.
+func (s *Store) Stat(d digest.Digest) (Info, error) {
+	b, err := s.Open(d)
+	if err != nil {
+		return Info{}, err
+	}
+	return b.info, b.Close()
+}
+
+// Open opens a blob for reading; it fails as Stat does.
+func (s *Store) Open(d digest.Digest) (*Blob, error) {
+	k, err := key.Parse(d)
+	if err != nil {
+		return nil, err
+	}
+	if s.withheld(d) {
+		return nil, fmt.Errorf("%w: %s", ErrWithheld, d)
+	}
+	f, err := s.openOrRestore(k)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.newBlob(k, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return b, nil
+}
+
+// openOrRestore looks in blobs, in trash, and in blobs again: a sweep moves a blob aside before it knows that nobody
+// needs it, and may have put it back between our two looks.
+func (s *Store) openOrRestore(k key.Key) (*os.File, error) {
+	f, err := openRegular(k.In(s.blobs()))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := s.restore(k); err != nil {
+		return nil, err
+	}
+	return openRegular(k.In(s.blobs()))
+}
+
+func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b := &Blob{f, Info{Digest: k.Digest(), Size: info.Size(), ModTime: info.ModTime()}}
+	if info.Mode().Perm() == blobMode {
+		return b, nil
+	}
+	s.log.Warn("a blob's mode was changed: it is read again", "digest", k, "mode", info.Mode())
+	if err := rehash(b, func(int64) error { return nil }); err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(blobMode); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return b, err
+}
+
+// ReadAll reads a small blob and verifies what it read. A blob of more than limit bytes is an error that says so.
+func (s *Store) ReadAll(d digest.Digest, limit int64) ([]byte, error) {
+	b, err := s.Open(d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }()
+	raw, err := readLimited(b, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", d, err)
+	}
+	if got := digest.FromBytes(raw); got != d {
+		return nil, &MismatchError{Want: d, Got: got, WantSize: -1, GotSize: int64(len(raw))}
+	}
+	return raw, nil
+}
+
+// freshen makes a blob young, for collectors that keep what is younger than their grace period.
+func (s *Store) freshen(d digest.Digest) error {
+	k, err := key.Parse(d)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	return os.Chtimes(k.In(s.blobs()), now, now)
+}
+
+// readLimited reads r to its end, which must come within limit bytes.
+func readLimited(r io.Reader, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
+	}
+	return raw, err
+}

@@ -1,0 +1,99 @@
+package blobstore
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/internal/durable"
+	"github.com/mstore/mstore/internal/key"
+)
+
+// Trashed is a blob that a sweep has moved aside and not yet deleted. Its digest still answers: a reader that misses
+// the blob puts it back.
+type Trashed struct {
+	store *Store
+	key   key.Key
+	path  string
+	size  int64
+}
+
+// Digest is the digest that the blob had.
+func (t Trashed) Digest() digest.Digest { return t.key.Digest() }
+
+// Size is its length in bytes.
+func (t Trashed) Size() int64 { return t.size }
+
+// Trash moves a blob aside: the first half of its removal. It fails with ErrNotFound when there is none.
+func (s *Store) Trash(d digest.Digest) (Trashed, error) {
+	k, err := key.Parse(d)
+	if err != nil {
+		return Trashed{}, err
+	}
+	info, err := os.Lstat(k.In(s.blobs()))
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s", ErrCorrupt, k)
+	}
+	t := Trashed{store: s, key: k, path: s.trashPath(k)}
+	if err == nil {
+		t.size = info.Size()
+		err = durable.Move(k.In(s.blobs()), t.path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %s", ErrNotFound, d)
+	}
+	return t, err
+}
+
+// Trashed is what lies in trash now, left by sweeps that are under way or were killed.
+func (s *Store) Trashed() ([]Trashed, error) {
+	entries, err := os.ReadDir(s.Dir("trash"))
+	if err != nil {
+		return nil, err
+	}
+	var all []Trashed
+	for _, e := range entries {
+		hex, nonce, _ := strings.Cut(e.Name(), ".")
+		k, err := key.ParseHex(hex)
+		info, statErr := e.Info()
+		if err != nil || statErr != nil || !info.Mode().IsRegular() || strings.Contains(nonce, ".") {
+			continue
+		}
+		all = append(all, Trashed{s, k, filepath.Join(s.Dir("trash"), e.Name()), info.Size()})
+	}
+	return all, nil
+}
+
+// Restore puts the blob back. It is no error when somebody else did, or deleted it.
+func (t Trashed) Restore() error {
+	return ignoreMissing(durable.Move(t.path, t.key.In(t.store.blobs())))
+}
+
+// Delete removes the blob for good. It is no error when it is no longer in the trash.
+func (t Trashed) Delete() error { return ignoreMissing(os.Remove(t.path)) }
+
+// restore puts back a trashed blob with this key, if there is one.
+func (s *Store) restore(k key.Key) error {
+	all, err := s.Trashed()
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.key == k {
+			return t.Restore()
+		}
+	}
+	return nil
+}
+
+// trashPath is a new private name in trash/.
+func (s *Store) trashPath(k key.Key) string { return k.In(s.Dir("trash")) + "." + nonce() }
+
+// nonce is a name that no other writer has.
+func nonce() string { return strings.ToLower(rand.Text()) }
