@@ -1,0 +1,75 @@
+# `make help` lists what there is to make. Everything a target needs is built from the Go module proxy into .tools/bin.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GO      ?= go
+TOOLS   := .tools/bin
+LINT    := $(TOOLS)/golangci-lint
+
+# Packages whose tests run code of several goroutines or processes at once.
+CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/... ./manifest/tags/... ./quarantine/... .
+
+# The time each fuzz target gets in `make fuzz`.
+FUZZTIME ?= 20s
+
+export PATH := $(CURDIR)/$(TOOLS):$(PATH)
+
+.PHONY: help build demo test race lint fmt vet fuzz bench interop ci tools clean
+.NOTPARALLEL:
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the command as bin/mstore
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/mstore ./cmd/mstore
+
+demo: build tools ## push, pull, verify, export and collect a model against a real registry, and say what happens
+	@$(GO) run ./internal/demo -mstore bin/mstore -registry $(TOOLS)/registry -model testdata/tiny-llama
+
+test: tools ## run every test, with the real registry and foreign clients
+	$(GO) test ./...
+
+race: tools ## run the tests of concurrent packages under the race detector
+	CGO_ENABLED=1 $(GO) test -race $(CONCURRENT)
+
+lint: $(LINT) ## check format and style with golangci-lint
+	$(LINT) run
+
+fmt: $(LINT) ## format the code as the linter wants it
+	$(LINT) fmt
+
+vet: ## check formatting, and type-check for every platform
+	@test -z "$$(gofmt -l $(GOFILES))" || { echo "not formatted (make fmt):"; gofmt -l $(GOFILES); exit 1; }
+	@for os in linux darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+bench: tools ## measure (the figures are kept in spec/measurements.md)
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+interop: build tools ## hundreds of megabytes through real foreign clients and registries
+	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run 'Interop' ./...
+
+ci: ## what CI runs: cheapest failure first, the tests last
+	@bash .ci/run
+
+tools: $(TOOLS)/peers.stamp ## build the registry and the foreign clients that tests talk to
+
+clean: ## remove what was built
+	rm -rf bin .tools
+
+GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
+
+$(TOOLS)/peers.stamp: tools/peers/go.mod tools/peers/go.sum
+	@mkdir -p $(TOOLS)
+	CGO_ENABLED=0 $(GO) build -C tools/peers -trimpath -buildvcs=false -ldflags '-s -w' -o ../../$(TOOLS)/ tool
+	@touch $@
+
+$(LINT): tools/lint/go.mod tools/lint/go.sum
+	@mkdir -p $(TOOLS)
+	CGO_ENABLED=0 $(GO) build -C tools/lint -trimpath -buildvcs=false -ldflags '-s -w' -o ../../$(TOOLS)/ tool
+	@touch $@
