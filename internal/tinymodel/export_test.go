@@ -1,0 +1,4 @@
+package main
+
+// Write is for the tests.
+var Write = write
