@@ -68,7 +68,7 @@ func (k *kitfile) entries(sort string, prompt bool) []kitEntry {
 
 // isKitReference tells a model that is taken from another kit: then no layer is its.
 func isKitReference(path string) bool {
-	return path == "" || !strings.HasPrefix(path, ".") && strings.Contains(path, ":")
+	return path == "" || path[0] != '.' && path[0] != '/' && strings.ContainsAny(path, ":@")
 }
 
 // WithConfig is m with what only its config blob can tell of its files. That is the folder in which the archives of an
