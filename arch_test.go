@@ -45,8 +45,8 @@ var rooms = map[string][]string{
 	// Programs and rooms for tests: nothing above imports them.
 	"blobstore/storetest":   {"blobstore", "internal/durable", "internal/key"},
 	"fetch/sourcetest":      {"fetch/source", "fetch/transfer", "manifest"},
-	"internal/demo":         {},
-	"internal/registrytest": {},
+	"internal/demo":         {"internal/registrytest"},
+	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
 }
 
