@@ -156,7 +156,7 @@ func TestOnlyKeyMakesAPathOfADigest(t *testing.T) {
 		}
 		for _, f := range files {
 			for sel := range nodes[*ast.SelectorExpr](f.tree) {
-				if sel.Sel.Name == "Encoded" {
+				if sel.Sel.Name == "Encoded" && name != "manifest" { // which makes names of checked digests, and no paths
 					t.Errorf("%s: %s: a digest is taken apart by internal/key alone", f.at(sel), types.ExprString(sel))
 				}
 			}
