@@ -47,8 +47,9 @@ type Model struct {
 	Manifest *manifest.Manifest
 	// Origins are the places that have a blob of Manifest, in the order in which they should be asked.
 	Origins func(desc ocispec.Descriptor) []transfer.Origin
-	// Files are the files of a model that has no Manifest.
+	// Files are the files of a model that has no Manifest, and Facts is what is known of it beside them.
 	Files []File
+	Facts manifest.Facts
 	// PlainHTTP tells that the source was spoken to without TLS, so that it can be asked so again.
 	PlainHTTP bool
 }

@@ -1,0 +1,207 @@
+package mstore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/export"
+	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/fetch/local"
+	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/internal/key"
+	"github.com/mstore/mstore/manifest"
+	"github.com/mstore/mstore/manifest/tags"
+)
+
+// Class is the kind of failure that an error is, for whoever decides what to do next. A Class is an error itself, so
+// that errors.Is(err, mstore.ErrNetwork) asks for it.
+type Class string
+
+// The classes. What has none of them is a fault of mstore.
+const (
+	ErrUsage          Class = "usage"          // a reference, name or option that cannot be
+	ErrNotFound       Class = "not found"      // no such model, tag, file or repository
+	ErrVerification   Class = "verification"   // bytes are not what their digest says, or a manifest is malformed
+	ErrQuarantined    Class = "quarantined"    // refused by inspection
+	ErrNetwork        Class = "network"        // unreachable, timed out, retries used up, offline
+	ErrAuthentication Class = "authentication" // credentials are missing, refused or expired
+	ErrStorage        Class = "storage"        // the disk is full or read-only, permissions, I/O errors, no store
+	ErrBusy           Class = "busy"           // a lock was not had in time
+	ErrInterrupted    Class = "interrupted"    // the caller's context ended
+	ErrInternal       Class = "internal"       // a fault of mstore
+)
+
+func (c Class) Error() string { return string(c) }
+
+// NotFoundError reports a name that no model in the store has.
+type NotFoundError struct{ Name string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("no model named %q in the store", e.Name) }
+
+// Is makes it an fs.ErrNotExist.
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// errOffline is what needs the network when Options.Offline forbids it.
+var errOffline = errors.New("offline")
+
+// classified is an error with its class.
+type classified struct {
+	class Class
+	error
+}
+
+func (e *classified) Unwrap() error        { return e.error }
+func (e *classified) Is(target error) bool { return target == e.class }
+
+// classify gives the error of a verb its class, on its way out.
+func classify(err *error) {
+	if *err == nil {
+		return
+	}
+	var already *classified
+	if !errors.As(*err, &already) {
+		*err = &classified{classOf(*err), *err}
+	}
+}
+
+func usagef(format string, args ...any) error {
+	return &classified{ErrUsage, fmt.Errorf(format, args...)}
+}
+
+// ClassOf is the class of an error that this package returned.
+func ClassOf(err error) Class {
+	var c *classified
+	if errors.As(err, &c) {
+		return c.class
+	}
+	return classOf(err)
+}
+
+// classOf asks in the order in which causes hide each other: a full disk ends a transfer, which looks like the network.
+func classOf(err error) Class {
+	for _, rule := range rules {
+		if rule.match(err) {
+			return rule.class
+		}
+	}
+	return ErrInternal
+}
+
+type rule struct {
+	class Class
+	match func(error) bool
+}
+
+//nolint:gochecknoglobals // a table that nothing changes
+var rules = []rule{
+	{ErrInterrupted, isAny(context.Canceled)},
+	{ErrQuarantined, isAny(blobstore.ErrRefused, blobstore.ErrWithheld)},
+	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, registry.ErrDigest)},
+	{ErrStorage, isStorage},
+	{ErrAuthentication, isAny(registry.ErrAuth)},
+	{ErrNotFound, isAny(registry.ErrNotFound)},
+	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, registry.ErrReference,
+		local.ErrPath, export.ErrExists, export.ErrMode)},
+	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
+	{ErrBusy, isAny(syscall.ETXTBSY, syscall.EBUSY)},
+	{ErrNetwork, isNetwork},
+	{ErrStorage, isPath},
+}
+
+func isAny(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, target := range targets {
+			if errors.Is(err, target) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func isStorage(err error) bool {
+	return isAny(blobstore.ErrNotStore, blobstore.ErrNewer, blobstore.ErrInsecure, tags.ErrUnreadable,
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE,
+		syscall.ENOTDIR, syscall.ENAMETOOLONG, fs.ErrPermission)(err)
+}
+
+func isNetwork(err error) bool {
+	var netErr net.Error
+	var status *transfer.StatusError
+	var stall *transfer.StallError
+	return errors.Is(err, errOffline) || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, transfer.ErrRange) ||
+		errors.Is(err, registry.ErrNotRegistry) || errors.Is(err, registry.ErrRedirect) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &netErr) || errors.As(err, &status) || errors.As(err, &stall) || isTLS(err)
+}
+
+func isTLS(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var record tls.RecordHeaderError
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &record) ||
+		errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isPath tells a failure of the file system that has no better name.
+func isPath(err error) bool {
+	var path *fs.PathError
+	var syscallErr syscall.Errno
+	return errors.As(err, &path) || errors.As(err, &syscallErr)
+}
+
+// Retryable tells whether doing the same again can help, without anything else being changed.
+func Retryable(err error) bool {
+	return ClassOf(err) == ErrBusy || transfer.Retryable(err)
+}
+
+// Hint is a sentence on what to do about an error; empty when there is nothing to say that the error does not.
+func Hint(err error) string {
+	for _, h := range hints {
+		if h.match(err) {
+			return h.text
+		}
+	}
+	return ""
+}
+
+type hint struct {
+	match func(error) bool
+	text  string
+}
+
+//nolint:gochecknoglobals // a table that nothing changes
+var hints = []hint{
+	{isAny(blobstore.ErrNewer), "update mstore, or name another store with --store"},
+	{isAny(blobstore.ErrInsecure), "name a folder that only you may write to with --store, or make the store with --shared"},
+	{isAny(blobstore.ErrNotStore), "name an empty or new folder with --store"},
+	{isAny(tags.ErrUnreadable), "look at that file; remove it if it is no tag, or run `mstore rm` with the tag's name"},
+	{isAny(blobstore.ErrWithheld, blobstore.ErrRefused), "look at the report in the store's quarantine folder"},
+	{isAny(fetch.ErrPinned), "ask for the digest that you want: NAME@sha256:..."},
+	{isAny(syscall.ENOSPC, syscall.EDQUOT), "free some space: `mstore rm` a model, then `mstore gc`; what was fetched is kept and resumed"},
+	{isAny(syscall.EROFS), "the store's file system is read-only: name another store with --store"},
+	{isAny(fs.ErrPermission), "check who owns the folder, or name another store with --store"},
+	{isAny(errOffline), "run again without --offline"},
+	{isAny(registry.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
+	{isAny(registry.ErrNotRegistry), "check the host: what answers there does not speak the OCI distribution protocol"},
+	{isAny(manifest.ErrNoPlatform), "name one of these with --platform"},
+	{isAny(export.ErrExists), "name another folder, or remove what is in the way"},
+	{isAny(registry.ErrNotFound), "check the repository and the tag"},
+	{isNotFound, "`mstore list` shows what is in the store"},
+	{isAny(blobstore.ErrMismatch), "the bytes were not stored; `mstore verify --repair` mends what is in the store"},
+	{isTLS, "use --plain-http if the registry speaks no TLS, or make its certificate known to this machine"},
+	{isNetwork, "check the host and the connection; the same command resumes what was fetched"},
+}
+
+func isNotFound(err error) bool {
+	var missing *NotFoundError
+	return errors.As(err, &missing)
+}

@@ -1,0 +1,123 @@
+package mstore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/export"
+	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/manifest"
+)
+
+// ExportOptions say how an export goes. The zero value is the default.
+type ExportOptions struct {
+	Mode export.Mode // empty: reflink, else hard link (not as root), else copy
+}
+
+// Exported is what an export made.
+type Exported struct {
+	Model
+	Dir string // absolute
+}
+
+// Export writes the files of a model into the folder dir, which is made when it is missing. Each file appears whole or
+// not at all; one that is there with the same bytes stays; one with others is ErrUsage, before anything is written. No
+// file that may be written shares its bytes with the store.
+func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (_ *Exported, err error) {
+	defer classify(&err)
+	use, err := s.hold(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, use.Release()) }()
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = export.Files(ctx, s.blobs, use.manifest, abs, export.Options{Mode: o.Mode})
+	if err != nil {
+		return nil, err
+	}
+	return &Exported{use.Model, abs}, nil
+}
+
+// Path is a folder on disk that has the model's files under their names, for a runtime that maps them; or with file,
+// that file in it. Nothing is copied where the file system has hard links. The folder is the store's: it is read-only,
+// and goes with the model. Whoever needs it beside a collector that may drop the tag asks [Store.Use].
+func (s *Store) Path(ctx context.Context, name, file string) (_ string, err error) {
+	defer classify(&err)
+	use, err := s.Use(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, use.Release()) }()
+	if file == "" {
+		return use.Dir, nil
+	}
+	clean, err := manifest.SafePath(file)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(use.Dir, filepath.FromSlash(clean))
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return "", &NotFoundError{Name: name + "/" + clean}
+	} else if err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// Use is a model in use: no sweep takes it away before Release, or the death of the process.
+type Use struct {
+	Model
+	Dir string // as Path gives it
+
+	manifest *manifest.Manifest
+	lease    *blobstore.Lease
+}
+
+// Use takes a model into use, and records it. It fails as Show does, and with ErrVerification when a blob is missing
+// or damaged as far as a cheap look can tell.
+func (s *Store) Use(ctx context.Context, name string) (_ *Use, err error) {
+	defer classify(&err)
+	use, err := s.hold(name)
+	if err != nil {
+		return nil, err
+	}
+	if use.Dir, err = s.views.Make(ctx, use.manifest); err != nil {
+		return nil, errors.Join(err, use.Release())
+	}
+	return use, nil
+}
+
+// Keep gives a descriptor that keeps the model in use across exec(2), for as long as the program that runs then.
+func (u *Use) Keep() (_ *os.File, err error) {
+	defer classify(&err)
+	return u.lease.Keep()
+}
+
+// Release ends the use.
+func (u *Use) Release() error { return u.lease.Release() }
+
+// hold takes a lease on all that the model's tag names, and looks at it.
+func (s *Store) hold(name string) (*Use, error) {
+	tag, err := s.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := s.blobs.Lease()
+	if err != nil {
+		return nil, err
+	}
+	m, err := fetch.LoadHeld(s.blobs, lease, tag)
+	if err != nil {
+		return nil, errors.Join(err, lease.Release())
+	}
+	if err := s.tags.Touch(tag.Name); err != nil {
+		s.log.Debug("the use of a model could not be recorded", "model", tag.Name, "error", err)
+	}
+	return &Use{Model: *s.model(tag, m), manifest: m, lease: lease}, nil
+}

@@ -1,0 +1,51 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/fetch/transfer"
+)
+
+// from is where the bytes of one blob can be had: one of the three.
+type from struct {
+	memory  []byte
+	local   string // a file on this machine
+	origins []transfer.Origin
+}
+
+// again is from with the next origin first; ok tells whether asking again can give other bytes.
+func (f from) again() (again from, ok bool) {
+	if len(f.origins) == 0 {
+		return f, false
+	}
+	n := len(f.origins)
+	return from{origins: append(f.origins[1:n:n], f.origins[0])}, true
+}
+
+// fill moves the bytes into the ingest and commits them.
+func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, from from) (blobstore.Info, error) {
+	var err error
+	switch {
+	case from.memory != nil:
+		_, err = counted{in, file}.WriteAt(from.memory, 0)
+	case from.local != "":
+		err = copyFile(ctx, in, from.local, file)
+	default:
+		_, err = transfer.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
+	}
+	if err != nil {
+		return blobstore.Info{}, err
+	}
+	return in.Commit(ctx)
+}
+
+func copyFile(ctx context.Context, in *blobstore.Ingest, path string, file *progress) error {
+	src, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.CopyFrom(ctx, src, file.moved), src.Close())
+}

@@ -1,0 +1,203 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/manifest"
+	"github.com/mstore/mstore/manifest/tags"
+)
+
+// job is one pull under way.
+type job struct {
+	puller  *Puller
+	lease   *blobstore.Lease
+	opts    Options
+	name    string
+	fetched atomic.Int64
+	reused  atomic.Int64
+	retries atomic.Int64
+}
+
+func (p *Puller) newJob(lease *blobstore.Lease, opts Options) *job {
+	return &job{puller: p, lease: lease, opts: opts, name: opts.As}
+}
+
+// resolveOptions are the source's, with each retry of a request counted.
+func (j *job) resolveOptions() source.Options {
+	opts := j.opts.Source
+	opts.Transfer = j.transferOptions(j.track("", ocispec.Descriptor{}))
+	return opts
+}
+
+// pull brings in what was resolved: blobs, manifest, tag, in this order.
+func (j *job) pull(ctx context.Context, model *source.Model) (*Result, error) {
+	if j.name == "" {
+		j.name = model.Name
+	}
+	if err := tags.CheckName(j.name); err != nil {
+		return nil, err
+	}
+	if err := checkPin(j.opts.Digest, model); err != nil {
+		return nil, err
+	}
+	m, err := j.blobs(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.put(ctx, m.Descriptor, m.Raw); err != nil {
+		return nil, err
+	}
+	tag, err := j.tag(ctx, m, model)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{
+		Tag: tag, Manifest: m, Cached: j.fetched.Load() == 0,
+		Fetched: j.fetched.Load(), Reused: j.reused.Load(), Retries: int(j.retries.Load()),
+	}, nil
+}
+
+// blobs brings in all that the manifest of the model names, building the manifest where the source has none.
+func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifest, error) {
+	if model.Manifest == nil {
+		return j.build(ctx, model)
+	}
+	m := model.Manifest
+	j.emit(Event{Kind: Resolved, Digest: m.Descriptor.Digest, Size: m.Size()})
+	blobs := m.Blobs()
+	for _, desc := range blobs { // all of them, before any is looked at
+		if err := j.lease.Hold(desc.Digest); err != nil {
+			return nil, err
+		}
+	}
+	paths := make(map[string]string)
+	for _, f := range m.Files {
+		paths[f.Descriptor.Digest.String()] = f.Path
+	}
+	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
+	group, ctx := j.group(ctx)
+	for _, desc := range blobs {
+		group.Go(func() error {
+			file := j.track(paths[desc.Digest.String()], desc)
+			_, err := j.ingest(ctx, file, blobstore.Want{Digest: desc.Digest, Size: desc.Size}, from{origins: model.Origins(desc)})
+			return file.wrap(err)
+		})
+	}
+	return m, group.Wait()
+}
+
+// build brings in the files of a model that has no manifest yet, and makes the manifest of them.
+func (j *job) build(ctx context.Context, model *source.Model) (*manifest.Manifest, error) {
+	total := int64(0)
+	for _, f := range model.Files {
+		total += max(f.Descriptor.Size, 0)
+	}
+	j.emit(Event{Kind: Resolved, Size: total})
+	files := make([]manifest.File, len(model.Files))
+	group, gctx := j.group(ctx)
+	for i, f := range model.Files {
+		group.Go(func() error {
+			file := j.track(f.Path, f.Descriptor)
+			want := blobstore.Want{Digest: f.Descriptor.Digest, Size: f.Descriptor.Size}
+			info, err := j.ingest(gctx, file, want, from{local: f.Local, origins: f.Origins})
+			files[i] = manifest.File{Path: f.Path, Descriptor: ocispec.Descriptor{Digest: info.Digest, Size: info.Size}}
+			return file.wrap(err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	m, config, err := manifest.Build(manifest.Draft{Files: files, Model: model.Facts})
+	if err != nil {
+		return nil, err
+	}
+	return m, j.put(ctx, m.Config, config)
+}
+
+func (j *job) group(ctx context.Context) (*errgroup.Group, context.Context) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(cmp.Or(max(j.opts.Jobs, 0), DefaultJobs))
+	return group, ctx
+}
+
+// put brings in a few bytes that are in memory.
+func (j *job) put(ctx context.Context, desc ocispec.Descriptor, raw []byte) error {
+	_, err := j.ingest(ctx, j.track("", desc), blobstore.Want{Digest: desc.Digest, Size: desc.Size},
+		from{memory: raw})
+	return err
+}
+
+// ingest brings one blob through the store's door. Wrong bytes are fetched once more, from the next origin first.
+func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, from from) (blobstore.Info, error) {
+	want.Waiting = func() { file.emit(Event{Kind: Wait}) }
+	in, err := j.lease.Ingest(ctx, want)
+	if errors.Is(err, blobstore.ErrExists) {
+		info, err := j.lease.Stat(want.Digest)
+		file.reusedWhole(info.Size)
+		return info, err
+	}
+	if err != nil {
+		return blobstore.Info{}, err
+	}
+	defer func() {
+		if err := in.Close(); err != nil {
+			j.puller.Log.Warn("an ingest could not be closed", "digest", want.Digest, "error", err)
+		}
+	}()
+	file.start(in.Resumed())
+	info, err := j.fill(ctx, in, file, from)
+	if again, ok := from.again(); ok && errors.Is(err, blobstore.ErrMismatch) && want.Digest != "" {
+		j.retries.Add(1)
+		j.puller.Log.Warn("wrong bytes: the blob is fetched once more", "digest", want.Digest, "path", file.path, "error", err)
+		file.retry(0, err)
+		file.start(0)
+		info, err = j.fill(ctx, in, file, again)
+	}
+	if err == nil {
+		file.done(info)
+	}
+	return info, err
+}
+
+// tag makes the model exist.
+func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model) (tags.Tag, error) {
+	if err := ctx.Err(); err != nil {
+		return tags.Tag{}, err
+	}
+	now := time.Now()
+	tag := tags.Tag{
+		Name: j.name, Descriptor: m.Descriptor, Bytes: m.Size(), Files: len(m.Files), Kind: string(m.Kind),
+		Source:  tags.Source{Reference: model.Reference, Digest: cmp.Or(model.Digest, m.Descriptor.Digest), PlainHTTP: model.PlainHTTP},
+		Created: now, LastUsed: now,
+	}
+	if err := j.puller.Tags.Set(ctx, tag); err != nil {
+		return tags.Tag{}, err
+	}
+	return j.puller.Tags.Get(j.name)
+}
+
+func (j *job) emit(e Event) {
+	if j.puller.Events != nil {
+		e.Model = j.name
+		j.puller.Events(e)
+	}
+}
+
+// wrap names the file, for a person who sees one line.
+func (f *progress) wrap(err error) error {
+	if err == nil || f.path == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", f.path, err)
+}

@@ -1,0 +1,193 @@
+package mstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/fetch/local"
+	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/manifest"
+	"github.com/mstore/mstore/manifest/tags"
+)
+
+// PullOptions say how a pull goes. The zero value is the default.
+type PullOptions struct {
+	As        string        // the name in the store; empty: the reference without its scheme
+	Digest    digest.Digest // what the reference must name; empty: whatever it names
+	Platform  string        // os/architecture[/variant], for an index; empty: this machine's
+	Jobs      int           // blobs at once; 0: fetch.DefaultJobs
+	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
+	Timeout   time.Duration // without a byte; 0: transfer.DefaultStall
+	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
+}
+
+// Pulled is what a pull or an import did.
+type Pulled struct {
+	Model
+	Reference    string // where the model came from, as it can be asked for again
+	BytesFetched int64  // that moved
+	BytesReused  int64  // that were in the store, whole or in part
+	Cached       bool   // nothing had to move
+	Elapsed      time.Duration
+	Retries      int
+}
+
+// Pull makes the model that ref names exist in the store, and moves the tag to it. What is there already is not
+// fetched; what another process fetches is waited for; what a killed pull left is resumed. The name of a model in the
+// store asks the place it came from for something newer.
+//
+// Errors: ErrUsage for a reference of no known form, ErrNotFound, ErrVerification, ErrQuarantined, ErrNetwork,
+// ErrAuthentication, ErrStorage, ErrInterrupted. After any of them the tag is as it was, and the same pull resumes.
+func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (_ *Pulled, err error) {
+	defer classify(&err)
+	start := time.Now()
+	p, err := s.planPull(ref, o)
+	if err != nil {
+		return nil, err
+	}
+	if s.opts.Offline && p.remote || p.src == nil {
+		return s.present(p, start)
+	}
+	r, err := s.puller().Pull(ctx, p.src, p.ref, p.have, p.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.pulled(r, start), nil
+}
+
+// pullPlan is a pull that was understood.
+type pullPlan struct {
+	src     source.Source // nil: only the store can have it
+	ref     string        // for the source
+	typed   string
+	remote  bool      // the source is across the network
+	have    *tags.Tag // what the name means now
+	options fetch.Options
+}
+
+func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
+	p := &pullPlan{typed: typed, ref: typed, options: fetch.Options{
+		Digest: o.Digest, Jobs: o.Jobs,
+		Source: source.Options{
+			PlainHTTP: o.PlainHTTP,
+			Transfer:  transfer.Options{Retries: o.Retries, Stall: o.Timeout},
+		},
+	}}
+	var err error
+	if o.Platform != "" {
+		if p.options.Source.Platform, err = manifest.ParsePlatform(o.Platform); err != nil {
+			return nil, err
+		}
+	}
+	if o.As != "" {
+		if p.options.As, _, err = parseName(o.As); err != nil {
+			return nil, err
+		}
+	}
+	// A name that is in the store wins: it is pulled from where it came.
+	if tag, err := s.lookup(typed); err == nil && tag.Source.Reference != "" && o.Digest == "" {
+		p.ref = tag.Source.Reference
+		p.options.Source.PlainHTTP = o.PlainHTTP || tag.Source.PlainHTTP
+		if o.As == "" {
+			p.options.As = tag.Name
+		}
+	}
+	return p, s.choose(p)
+}
+
+// choose finds the source of a pull, and what the store has under its name.
+func (s *Store) choose(p *pullPlan) error {
+	ref, err := parseReference(p.ref)
+	if err != nil {
+		return err
+	}
+	p.ref = ref.rest
+	switch ref.world {
+	case inRegistry:
+		p.src, p.remote = s.registry, true
+		if p.options.As == "" {
+			if p.options.As, _, err = parseName(ref.rest); err != nil {
+				return err
+			}
+		}
+	case onDisk:
+		p.src = local.Files{}
+	case inLayout:
+		p.src = local.Layout{}
+	case inStore:
+		if p.options.As == "" {
+			p.options.As, _, err = parseName(ref.rest)
+		}
+	}
+	if err != nil || p.options.As == "" {
+		return err
+	}
+	tag, err := s.tags.Get(p.options.As)
+	switch {
+	case errors.Is(err, tags.ErrNotFound):
+		return nil
+	case err == nil:
+		p.have = &tag
+	}
+	return err
+}
+
+// present answers a pull from the store alone.
+func (s *Store) present(p *pullPlan, start time.Time) (*Pulled, error) {
+	missing := error(&NotFoundError{Name: p.typed})
+	if p.remote {
+		missing = fmt.Errorf("%s is not in the store: %w", p.typed, errOffline)
+	}
+	if p.have == nil {
+		return nil, missing
+	}
+	if want := p.options.Digest; want != "" && want != p.have.Descriptor.Digest && want != p.have.Source.Digest {
+		return nil, missing
+	}
+	r, err := s.puller().Present(*p.have)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(missing, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.pulled(r, start), nil
+}
+
+func (s *Store) pulled(r *fetch.Result, start time.Time) *Pulled {
+	return &Pulled{
+		Model: *s.model(r.Tag, r.Manifest), Reference: r.Tag.Source.Reference, BytesFetched: r.Fetched,
+		BytesReused: r.Reused, Cached: r.Cached, Elapsed: time.Since(start), Retries: r.Retries,
+	}
+}
+
+// ImportOptions say how an import goes. The zero value is the default.
+type ImportOptions struct {
+	Jobs int // files at once; 0: fetch.DefaultJobs
+}
+
+// Import makes a model of files and folders of this machine, under the name as: a folder gives what is in it, a file
+// its base name. The manifest depends on nothing but the paths and bytes. The files are only read, and are shared with
+// the store by reflink where the file system can, else copied.
+//
+// Errors: ErrUsage for a name or a path that no model can have, or two files of one path; ErrNotFound; ErrStorage.
+func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportOptions) (_ *Pulled, err error) {
+	defer classify(&err)
+	start := time.Now()
+	name, _, err := parseName(as)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.puller().Pull(ctx, local.Paths(paths), "", nil, fetch.Options{As: name, Jobs: o.Jobs})
+	if err != nil {
+		return nil, err
+	}
+	return s.pulled(r, start), nil
+}

@@ -1,0 +1,122 @@
+package mstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/internal/clone"
+	"github.com/mstore/mstore/manifest"
+)
+
+// FileWant says what an outside file is held against: a file of a model, or a digest, or a size, or several of these.
+type FileWant struct {
+	Name   string        // NAME/FILE; or NAME, and any file of the model will do
+	Digest digest.Digest // empty: not asked for
+	Size   int64         // bytes; negative: not asked for
+}
+
+// VerifyFile reads a file of this machine in full and holds it against what is wanted; the store needs only to know
+// the manifest. It fails with ErrVerification when the file is something else, with ErrNotFound when there is no such
+// file or model, and with ErrUsage when nothing is wanted.
+func (s *Store) VerifyFile(ctx context.Context, path string, want FileWant) (err error) {
+	defer classify(&err)
+	if want.Name == "" && want.Digest == "" && want.Size < 0 {
+		return usagef("nothing to hold %s against: name a model's file, a digest or a size", path)
+	}
+	got, err := describe(ctx, path)
+	if err != nil {
+		return err
+	}
+	wanted := []blobstore.Info{{Digest: want.Digest, Size: want.Size}}
+	if want.Name != "" {
+		files, err := s.filesOf(want.Name, path)
+		if err != nil {
+			return err
+		}
+		wanted = append(wanted[:0:0], files...)
+		for i := range wanted {
+			if want.Digest != "" {
+				wanted[i].Digest = want.Digest
+			}
+			if want.Size >= 0 {
+				wanted[i].Size = want.Size
+			}
+		}
+	}
+	for _, w := range wanted {
+		if (w.Digest == "" || w.Digest == got.Digest) && (w.Size < 0 || w.Size == got.Size) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %w", path, &blobstore.MismatchError{
+		Want: wanted[0].Digest, Got: got.Digest, WantSize: wanted[0].Size, GotSize: got.Size,
+	})
+}
+
+// describe reads a file in full.
+func describe(ctx context.Context, path string) (blobstore.Info, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return blobstore.Info{}, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would block
+		return blobstore.Info{}, usagef("%s is no regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return blobstore.Info{}, err
+	}
+	hash := sha256.New()
+	size, err := clone.Copy(ctx, hash, io.Reader(file), nil)
+	return blobstore.Info{Digest: digest.NewDigest(digest.SHA256, hash), Size: size}, errors.Join(err, file.Close())
+}
+
+// filesOf are the files that NAME/FILE names: one; or all those of a model, the one that is called like local first.
+func (s *Store) filesOf(name, local string) ([]blobstore.Info, error) {
+	model, file, err := s.splitFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var files []blobstore.Info
+	for _, f := range model.Files {
+		info := blobstore.Info{Digest: f.Descriptor.Digest, Size: f.Descriptor.Size}
+		switch {
+		case file == f.Path:
+			return []blobstore.Info{info}, nil
+		case file == "" && path.Base(f.Path) == path.Base(strings.ReplaceAll(local, string(os.PathSeparator), "/")):
+			files = append([]blobstore.Info{info}, files...)
+		case file == "":
+			files = append(files, info)
+		}
+	}
+	if len(files) == 0 {
+		return nil, &NotFoundError{Name: name}
+	}
+	return files, nil
+}
+
+// splitFile takes NAME/FILE apart, where both may have slashes: the longest name that is in the store counts.
+func (s *Store) splitFile(name string) (*manifest.Manifest, string, error) {
+	for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '/') {
+		tag, err := s.lookup(name[:end])
+		if err == nil {
+			m, err := fetch.Load(s.blobs, tag)
+			return m, strings.TrimPrefix(name[end:], "/"), err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+	}
+	return nil, "", &NotFoundError{Name: name}
+}
