@@ -1,0 +1,170 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+)
+
+type (
+	homeKey struct{}
+	awayKey struct{}
+)
+
+// withHome marks the requests of ctx as made for the registry at home.
+func withHome(ctx context.Context, home *url.URL) context.Context {
+	return context.WithValue(ctx, homeKey{}, home)
+}
+
+func homeOf(ctx context.Context) *url.URL {
+	home, _ := ctx.Value(homeKey{}).(*url.URL)
+	return home
+}
+
+// withAway marks a request that has left its registry, for the dialler.
+func withAway(ctx context.Context, to *url.URL) context.Context {
+	return context.WithValue(ctx, awayKey{}, to)
+}
+
+// nearness is how close to this machine an address lies. A registry may send its clients as near as it is itself: a
+// registry in the internet that redirects to a router in the home network, or to the machine itself, is up to no good.
+type nearness int
+
+const (
+	public   nearness = iota
+	private           // of a network that is somebody's own
+	loopback          // this machine
+	reserved          // link-local, cloud metadata, unspecified, multicast: nobody is sent there
+)
+
+var (
+	carrierNAT  = netip.MustParsePrefix("100.64.0.0/10")
+	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
+	nat64       = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour   = netip.MustParsePrefix("2002::/16")
+
+	// metadata are the services of clouds that tell secrets to whoever asks, outside of the link-local networks.
+	metadata = []netip.Addr{
+		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16"),
+		netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd00:ec2::23"), netip.MustParseAddr("fd20:ce::254"),
+	}
+)
+
+func nearnessOf(addr netip.Addr) nearness {
+	addr = unwrap(addr)
+	for _, m := range metadata {
+		if addr == m {
+			return reserved
+		}
+	}
+	switch {
+	case addr.IsLoopback():
+		return loopback
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast(), thisNetwork.Contains(addr):
+		return reserved
+	case addr.IsPrivate(), carrierNAT.Contains(addr):
+		return private
+	}
+	return public
+}
+
+// unwrap is the IPv4 address that an IPv6 address stands for, where it does.
+func unwrap(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if !addr.Is6() {
+		return addr
+	}
+	switch b := addr.As16(); {
+	case nat64.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[12:16]))
+	case sixToFour.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return addr
+}
+
+// nearnessOfHost is that of a registry: of its address farthest away, when it has several, and public when it cannot
+// be told.
+func nearnessOfHost(ctx context.Context, host string) nearness {
+	if isLoopback(host) {
+		return loopback
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return nearnessOf(addr)
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 {
+		return public
+	}
+	far := reserved
+	for _, addr := range addrs {
+		far = min(far, nearnessOf(addr))
+	}
+	return far
+}
+
+// checkAddress refuses an address that is nearer than home, or reserved.
+func checkAddress(ctx context.Context, addr netip.Addr, home *url.URL) error {
+	near := nearnessOf(addr)
+	if near == public || near < reserved && near <= nearnessOfHost(ctx, home.Hostname()) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s sends to the address %s, which is not for it to send to", ErrRedirect, home.Host, addr)
+}
+
+// checkLiteral is checkAddress for a URL that names an address. It holds behind a proxy too, where nothing is dialled
+// here.
+func checkLiteral(to, home *url.URL) error {
+	addr, err := netip.ParseAddr(to.Hostname())
+	if err != nil {
+		return nil //nolint:nilerr // a name: its addresses are checked when they are dialled
+	}
+	return checkAddress(context.Background(), addr, home)
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// The types of http.Transport.DialContext and Proxy.
+type (
+	dialFunc  = func(ctx context.Context, network, addr string) (net.Conn, error)
+	proxyFunc = func(*http.Request) (*url.URL, error)
+)
+
+// guardDial checks the address that a request that has left its registry was connected to, before a byte is sent. The
+// check is of the connection itself, so that no second answer of a name server can differ from the first. A proxy is
+// the user's choice and may lie anywhere.
+func guardDial(dial dialFunc, proxy proxyFunc) dialFunc {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		to, away := ctx.Value(awayKey{}).(*url.URL)
+		if err != nil || !away || isProxied(to, proxy) {
+			return conn, err
+		}
+		remote, ok := conn.RemoteAddr().(*net.TCPAddr)
+		if !ok {
+			return conn, nil
+		}
+		if err := checkAddress(ctx, remote.AddrPort().Addr(), homeOf(ctx)); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return conn, nil
+	}
+}
+
+func isProxied(to *url.URL, proxy proxyFunc) bool {
+	if proxy == nil {
+		return false
+	}
+	through, err := proxy(&http.Request{URL: to})
+	return err == nil && through != nil
+}

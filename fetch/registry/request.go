@@ -1,0 +1,187 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/mstore/mstore/fetch/transfer"
+)
+
+// repository is one repository of one registry, as it is spoken to.
+type repository struct {
+	c    *Client
+	base *url.URL
+	host string // as in references
+	name string // as its registry knows it
+}
+
+// repository prepares to speak to the repository of ref. It connects only where a loopback host has to be asked
+// whether it speaks TLS.
+func (c *Client) repository(ctx context.Context, ref Reference, plain bool) (*repository, error) {
+	base, err := c.base(ctx, ref.Host, plain)
+	if err != nil {
+		return nil, err
+	}
+	return &repository{c: c, base: base, host: ref.Host, name: ref.apiRepository()}, nil
+}
+
+func (r *repository) String() string { return r.host + "/" + r.name }
+
+// url is that of something in the repository: "manifests/<tag>", "blobs/<digest>".
+func (r *repository) url(rest string) string {
+	return r.base.JoinPath("v2", r.name, rest).String()
+}
+
+// request makes a request without a body.
+func (r *repository) request(ctx context.Context, method, rest string) (*http.Request, error) {
+	ctx = auth.AppendScopesForHost(ctx, r.base.Host, auth.ScopeRepository(r.name, auth.ActionPull))
+	return http.NewRequestWithContext(ctx, method, r.url(rest), http.NoBody)
+}
+
+// send is Client.send for this repository's registry.
+func (r *repository) send(req *http.Request) (*http.Response, error) {
+	return r.c.send(r.c.auth, req, r.base)
+}
+
+// send sends a request with what it takes to be let in. Its errors are of connections, or ErrAuth or ErrRedirect; their
+// texts are fit to print.
+func (c *Client) send(as *auth.Client, req *http.Request, home *url.URL) (*http.Response, error) {
+	resp, err := as.Do(req.WithContext(withHome(req.Context(), home)))
+	if err == nil {
+		return resp, nil
+	}
+	var answer *errcode.ErrorResponse
+	switch {
+	case errors.As(err, &answer): // of the token server
+		status := &transfer.StatusError{
+			Method: answer.Method, URL: transfer.RedactURL(answer.URL), Status: answer.StatusCode,
+			Detail: transfer.Clean(answer.Errors.Error()),
+		}
+		if len(answer.Errors) == 0 {
+			status.Detail = ""
+		}
+		return nil, c.refused(status, home)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return nil, fmt.Errorf("%w: %s wants a name and a password, and %s", ErrAuth, home.Host, c.keys.story(home.Host))
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return nil, fmt.Errorf("%s does not speak TLS: %w", home.Host, transfer.RedactError(err))
+	}
+	return nil, transfer.RedactError(err)
+}
+
+// refused adds ErrAuth to the status errors that are it.
+func (c *Client) refused(status *transfer.StatusError, home *url.URL) error {
+	if status.Redirected || status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden {
+		return status
+	}
+	return fmt.Errorf("%w by %s (%s): %w", ErrAuth, home.Host, c.keys.story(home.Host), status)
+}
+
+// fail makes an error of an answer that is no success, and closes it. what names what was asked for.
+func (r *repository) fail(resp *http.Response, what string) error {
+	status := transfer.NewStatusError(resp, explain)
+	if status.Status == http.StatusNotFound || status.Status == http.StatusGone {
+		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, status)
+	}
+	return fmt.Errorf("%s: %w", what, r.c.refused(status, r.base))
+}
+
+// explain finds what a registry says in the body of an error.
+func explain(body []byte) string {
+	errs, _ := registryErrors(body)
+	texts := make([]string, 0, len(errs))
+	for _, e := range errs {
+		text := strings.ToLower(strings.ReplaceAll(e.Code, "_", " "))
+		if e.Message != "" && !strings.EqualFold(e.Message, text) {
+			text += ": " + e.Message
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// registryErrors reads the error format of the distribution spec; ok tells whether body has it.
+func registryErrors(body []byte) (errs errcode.Errors, ok bool) {
+	var answer struct {
+		Errors errcode.Errors `json:"errors"`
+	}
+	err := json.Unmarshal(body, &answer)
+	return answer.Errors, err == nil && answer.Errors != nil
+}
+
+// maxPeek is how much of an error's body is looked at before it is known what it is.
+const maxPeek = 64 << 10
+
+// peek reads the body of an error and leaves it to be read again.
+func peek(resp *http.Response) []byte {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPeek)) // what came before an error is still worth reading
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+func isHTML(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return kind == "text/html"
+}
+
+// ping tells whether a registry answers at base, by the one request that all are said to answer.
+func (c *Client) ping(ctx context.Context, base *url.URL) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("v2").String()+"/", http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	resp, err := c.http.Do(req.WithContext(withHome(ctx, base)))
+	if err != nil {
+		return false, transfer.RedactError(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return resp.StatusCode == http.StatusOK && !isHTML(resp) || resp.StatusCode == http.StatusUnauthorized, nil
+}
+
+// patiently calls try until it succeeds, within opts. Nobody listening is not waited for: at the start of something
+// that is a wrong name far more often than a server that comes back.
+func patiently(ctx context.Context, opts transfer.Options, try func(ctx context.Context) error) error {
+	var dead error
+	err := transfer.Retry(ctx, opts, func(ctx context.Context) error {
+		err := inTime(ctx, opts, try)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			dead = err
+			return errRefused
+		}
+		return err
+	})
+	if errors.Is(err, errRefused) {
+		return dead
+	}
+	return err
+}
+
+var errRefused = errors.New("connection refused")
+
+// inTime calls try, which has as long as a transfer may stand still.
+func inTime(ctx context.Context, opts transfer.Options, try func(ctx context.Context) error) error {
+	stall := opts.Stall
+	if stall <= 0 {
+		stall = transfer.DefaultStall
+	}
+	timed, cancel := context.WithTimeoutCause(ctx, stall, &transfer.StallError{For: stall})
+	defer cancel()
+	err := try(timed)
+	if err != nil && timed.Err() != nil {
+		return context.Cause(timed)
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mstore/mstore/fetch/transfer"
+)
+
+const (
+	// idlePerHost is more than the ranges that are ever in flight to one host.
+	idlePerHost = 64
+	// maxHeaderBytes is a tenth of what Go would read.
+	maxHeaderBytes = 1 << 20
+	// maxRedirects is two more than any registry was seen to need.
+	maxRedirects = 5
+	// writeBuffer is what an upload gives the kernel at a time.
+	writeBuffer = 64 << 10
+
+	handshakeTimeout = 15 * time.Second
+	idleTimeout      = 90 * time.Second
+)
+
+// newHTTP makes the client under all requests: HTTP/1.1, because ranges in parallel want connections in parallel;
+// no compression, because offsets are of the bytes themselves; and every request through the guard.
+func newHTTP(opts Options) *http.Client {
+	var next http.RoundTripper = http.DefaultTransport
+	if opts.HTTP != nil && opts.HTTP.Transport != nil {
+		next = opts.HTTP.Transport
+	}
+	if t, ok := next.(*http.Transport); ok {
+		t = t.Clone()
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+		t.ForceAttemptHTTP2 = false
+		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		t.DisableCompression = true
+		t.MaxIdleConns = 0
+		t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, idlePerHost)
+		t.MaxResponseHeaderBytes = maxHeaderBytes
+		t.WriteBufferSize = max(t.WriteBufferSize, writeBuffer)
+		t.TLSHandshakeTimeout = handshakeTimeout
+		t.IdleConnTimeout = idleTimeout
+		t.DialContext = guardDial(t.DialContext, t.Proxy)
+		next = t
+	}
+	return &http.Client{
+		Transport: &guard{next: next, trusted: opts.TrustedRealms},
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
+			}
+			return nil
+		},
+	}
+}
+
+// guard is the transport that knows for which registry a request is made. A request that leaves it, by a redirect or
+// to a token server, must not lose TLS, must not carry what is secret to a place that is not trusted with it, and
+// must not be aimed at a network nearer to this machine than the registry is.
+type guard struct {
+	next    http.RoundTripper
+	trusted []string
+}
+
+// RoundTrip is http.RoundTripper.
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	home := homeOf(req.Context())
+	if home == nil || sameOrigin(home, req.URL) {
+		return g.next.RoundTrip(req)
+	}
+	if err := g.judge(req, home); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	away := req.Clone(withAway(req.Context(), req.URL))
+	away.Header.Del("Referer") // may hold the query of a signed link
+	if away.Header.Get("Authorization") == "" {
+		away.Header.Del("Cookie")
+	}
+	return g.next.RoundTrip(away)
+}
+
+func (g *guard) judge(req *http.Request, home *url.URL) error {
+	to := transfer.RedactURL(req.URL)
+	hasBody := req.Body != nil && req.Body != http.NoBody
+	redirected := req.Response != nil
+	switch {
+	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
+		return fmt.Errorf("%w: %s sends to %s", ErrRedirect, home.Host, to)
+	case home.Scheme == "https" && req.URL.Scheme == "http":
+		return fmt.Errorf("%w: %s sends to %s, which has no TLS", ErrRedirect, home.Host, to)
+	case redirected && hasBody:
+		return fmt.Errorf("%w: %s sends an upload to %s", ErrRedirect, home.Host, to)
+	case (hasBody || req.Header.Get("Authorization") != "") && !g.trusts(home, req.URL):
+		return fmt.Errorf("%w: %s wants its credentials sent to %s, which is not trusted with them",
+			ErrAuth, home.Host, to)
+	}
+	return checkLiteral(req.URL, home)
+}
+
+// trusts tells whether a token server may see credentials that are for home: it is home itself, or it is one over TLS
+// in home's own domain (gitlab.example.com for registry.example.com, auth.docker.io for registry-1.docker.io), or the
+// user said so.
+func (g *guard) trusts(home, realm *url.URL) bool {
+	for _, t := range g.trusted {
+		if strings.EqualFold(t, realm.Host) || strings.EqualFold(t, realm.Hostname()) {
+			return true
+		}
+	}
+	if realm.Scheme != "https" || home.Scheme != "https" {
+		return false
+	}
+	h, r := strings.ToLower(home.Hostname()), strings.ToLower(realm.Hostname())
+	return h == r || sameDomain(h, r)
+}
+
+// sameDomain tells whether one host is the other's parent, or both have one parent that is more than a top-level name.
+func sameDomain(a, b string) bool {
+	_, parentA, _ := strings.Cut(a, ".")
+	_, parentB, _ := strings.Cut(b, ".")
+	for _, pair := range [][2]string{{a, parentB}, {parentA, b}, {parentA, parentB}} {
+		if pair[0] == pair[1] && strings.Contains(pair[0], ".") {
+			return !isAddress(a) && !isAddress(b)
+		}
+	}
+	return false
+}
+
+// sameOrigin tells whether two URLs have the same scheme, host and port.
+func sameOrigin(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) && hostPort(a) == hostPort(b)
+}
+
+// hostPort is the host and port that a URL leads to.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case strings.EqualFold(u.Scheme, "https"):
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
