@@ -73,9 +73,8 @@ func indexType(mediaType string) (is, known bool) {
 }
 
 // Select is the entry for platform p, nil for this machine: same system and architecture, and the same variant where p
-// has one. Without a variant, the most capable that each machine of the architecture runs is taken. Where nil finds
-// nothing, Linux on this architecture will do: models are data. An entry that names no platform is taken when it is
-// the only one. Attestations are no entries. The error is [ErrNoPlatform].
+// has one, else the usual one of the architecture. Where nil finds nothing, Linux on this architecture will do: models
+// are data. An entry that names no platform is taken when it is the only one. Attestations are no entries. The error is [ErrNoPlatform].
 func (x *Index) Select(p *ocispec.Platform) (ocispec.Descriptor, error) {
 	var entries []ocispec.Descriptor
 	for _, d := range x.Manifests {
@@ -111,16 +110,17 @@ func match(entries []ocispec.Descriptor, w ocispec.Platform) (ocispec.Descriptor
 	return ocispec.Descriptor{}, false
 }
 
-// variants is what may stand in an entry for w, the best first. arm64 without a variant is v8, amd64 is v1.
+// usualVariants is what may stand in an entry where none was asked for, the best first.
+var usualVariants = map[string][]string{"amd64": {"", "v1"}, "arm64": {"", "v8"}, "arm": {"", "v7", "v6", "v5"}}
+
+// variants is what may stand in an entry for w, the best first.
 func variants(w ocispec.Platform) []string {
-	base := map[string][]string{"arm64": {"", "v8"}, "amd64": {"", "v1"}, "arm": {"", "v7", "v6", "v5"}}[w.Architecture]
+	usual := usualVariants[w.Architecture]
 	switch {
-	case base == nil:
-		return []string{w.Variant}
-	case w.Variant == "":
-		return base
-	case w.Architecture != "arm" && slices.Contains(base, w.Variant):
-		return []string{w.Variant, ""}
+	case w.Variant == "" && usual != nil:
+		return usual
+	case w.Architecture == "arm64" && w.Variant == "v8", w.Architecture == "amd64" && w.Variant == "v1":
+		return []string{w.Variant, ""} // which is what none means
 	}
 	return []string{w.Variant}
 }

@@ -61,6 +61,47 @@ type meaning struct {
 	role    Role
 }
 
+// modelPackRoles is by the part of the media type between prefix and version.
+var modelPackRoles = map[string]Role{
+	"weight": RoleWeight, "weight.config": RoleConfig, "doc": RoleDoc, "code": RoleCode, "dataset": RoleDataset,
+}
+
+// modelKitRoles is by the same part. A model's parts are adapters, tokenizers and the like.
+var modelKitRoles = map[string]Role{
+	"model": RoleWeight, "modelpart": RoleConfig, "code": RoleCode, "dataset": RoleDataset, "docs": RoleDoc,
+}
+
+// dockerLayers is by the media type behind its prefix, with the names that the runner makes up.
+var dockerLayers = map[string]meaning{
+	"gguf.v3":             {stem: "model", ext: ".gguf", shards: true, role: RoleWeight},
+	"gguf.v3.lora":        {stem: "adapter", ext: ".gguf", role: RoleAdapter},
+	"gguf.v3.mmproj":      {stem: "mmproj", ext: ".gguf", role: RoleProjector},
+	"mmproj":              {stem: "mmproj", ext: ".gguf", role: RoleProjector},
+	"safetensors":         {stem: "model", ext: ".safetensors", shards: true, role: RoleWeight},
+	"dduf":                {stem: "model", ext: ".dduf", role: RoleWeight},
+	"vllm.config.tar":     {archive: Tar, role: RoleConfig},
+	"dir.tar":             {archive: Tar},
+	"license":             {stem: "license", role: RoleLicense},
+	"chat.template.jinja": {stem: "template", ext: ".jinja", role: RoleTemplate},
+}
+
+// ollamaLayers is by the media type behind its prefix.
+var ollamaLayers = map[string]meaning{
+	"model":     {stem: "model", ext: ".gguf", role: RoleWeight},
+	"adapter":   {stem: "adapter", ext: ".gguf", role: RoleAdapter},
+	"projector": {stem: "mmproj", ext: ".gguf", role: RoleProjector},
+	"draft":     {stem: "draft", ext: ".gguf", role: RoleWeight},
+	"embed":     {stem: "embed", role: RoleConfig},
+	"template":  {stem: "template", role: RoleTemplate},
+	"prompt":    {stem: "prompt", role: RolePrompt},
+	"system":    {stem: "system", role: RoleSystem},
+	"params":    {stem: "params", ext: ".json", role: RoleParams},
+	"messages":  {stem: "messages", ext: ".json", role: RoleMessages},
+	"license":   {stem: "license", role: RoleLicense},
+	"tensor":    {role: RoleWeight},
+	"json":      {role: RoleConfig},
+}
+
 // meaningOf reads layer l of a manifest of the kind. name is the layer's own in Ollama's manifests.
 func meaningOf(kind Kind, l ocispec.Descriptor, name string) meaning {
 	switch kind {
@@ -85,9 +126,7 @@ func modelPackLayer(l ocispec.Descriptor) meaning {
 		return titledLayer(l)
 	}
 	sort, format, _ := strings.Cut(sort, ".v1.")
-	role := map[string]Role{
-		"weight": RoleWeight, "weight.config": RoleConfig, "doc": RoleDoc, "code": RoleCode, "dataset": RoleDataset,
-	}[sort]
+	role := modelPackRoles[sort]
 	if a := archiveOf(l.MediaType); a != NotArchive {
 		return meaning{archive: a, role: role}
 	}
@@ -100,23 +139,17 @@ func modelPackLayer(l ocispec.Descriptor) meaning {
 
 // dockerLayer: v0.2 names each file, v0.1 names none and the runner makes names up by type.
 func dockerLayer(l ocispec.Descriptor) meaning {
-	m, ok := map[string]meaning{
-		"gguf.v3":             {stem: "model", ext: ".gguf", shards: true, role: RoleWeight},
-		"gguf.v3.lora":        {stem: "adapter", ext: ".gguf", role: RoleAdapter},
-		"gguf.v3.mmproj":      {stem: "mmproj", ext: ".gguf", role: RoleProjector},
-		"mmproj":              {stem: "mmproj", ext: ".gguf", role: RoleProjector},
-		"safetensors":         {stem: "model", ext: ".safetensors", shards: true, role: RoleWeight},
-		"dduf":                {stem: "model", ext: ".dduf", role: RoleWeight},
-		"vllm.config.tar":     {archive: Tar, role: RoleConfig},
-		"dir.tar":             {archive: Tar},
-		"license":             {stem: "license", role: RoleLicense},
-		"chat.template.jinja": {stem: "template", ext: ".jinja", role: RoleTemplate},
-	}[strings.TrimPrefix(l.MediaType, dockerPrefix)]
-	switch {
-	case !ok && l.MediaType != dockerPrefix+"model.file":
+	sort, ok := strings.CutPrefix(l.MediaType, dockerPrefix)
+	if !ok {
 		return titledLayer(l)
-	case m.archive == NotArchive:
-		m.path = annotated(l, AnnotationModelPackPath, ocispec.AnnotationTitle)
+	}
+	m := dockerLayers[sort]
+	if m.archive != NotArchive {
+		return m
+	}
+	m.path = annotated(l, AnnotationModelPackPath, ocispec.AnnotationTitle)
+	if m.role == "" && m.path != "" {
+		m.role = guessRole(m.path)
 	}
 	return m
 }
@@ -127,22 +160,8 @@ func ollamaLayer(l ocispec.Descriptor, name string) meaning {
 	if !ok {
 		return titledLayer(l)
 	}
-	m, ok := map[string]meaning{
-		"model":     {stem: "model", ext: ".gguf", role: RoleWeight},
-		"adapter":   {stem: "adapter", ext: ".gguf", role: RoleAdapter},
-		"projector": {stem: "mmproj", ext: ".gguf", role: RoleProjector},
-		"draft":     {stem: "draft", ext: ".gguf", role: RoleWeight},
-		"embed":     {stem: "embed", role: RoleConfig},
-		"template":  {stem: "template", role: RoleTemplate},
-		"prompt":    {stem: "prompt", role: RolePrompt},
-		"system":    {stem: "system", role: RoleSystem},
-		"params":    {stem: "params", ext: ".json", role: RoleParams},
-		"messages":  {stem: "messages", ext: ".json", role: RoleMessages},
-		"license":   {stem: "license", role: RoleLicense},
-		"tensor":    {path: name, role: RoleWeight},
-		"json":      {path: name, role: RoleConfig},
-	}[sort]
-	if !ok {
+	m, ok := ollamaLayers[sort]
+	if !ok || m.stem == "" {
 		m.path = name
 	}
 	return m
@@ -155,9 +174,7 @@ func modelKitLayer(l ocispec.Descriptor) meaning {
 		return titledLayer(l)
 	}
 	sort, _, _ = strings.Cut(sort, ".")
-	role := map[string]Role{
-		"model": RoleWeight, "modelpart": RoleConfig, "code": RoleCode, "dataset": RoleDataset, "docs": RoleDoc,
-	}[sort]
+	role := modelKitRoles[sort]
 	if l.Annotations[annotationSubtype] == "prompt" {
 		role = RolePrompt
 	}
@@ -187,10 +204,15 @@ func titledLayer(l ocispec.Descriptor) meaning {
 
 // compressed gives the name of a compressed file, which stays as it is, the ending of its compression.
 func (m meaning) compressed(mediaType string) meaning {
-	for suffix, ext := range map[string]string{"+gzip": ".gz", "+zstd": ".zst"} {
-		if strings.HasSuffix(mediaType, suffix) && m.path != "" && !strings.HasSuffix(m.path, ext) {
-			m.path += ext
-		}
+	ext := ""
+	switch {
+	case strings.HasSuffix(mediaType, "+gzip"):
+		ext = ".gz"
+	case strings.HasSuffix(mediaType, "+zstd"):
+		ext = ".zst"
+	}
+	if m.path != "" && !strings.HasSuffix(m.path, ext) {
+		m.path += ext
 	}
 	return m
 }

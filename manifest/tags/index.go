@@ -64,7 +64,7 @@ func (t *Tags) index() ([]byte, error) {
 		t.opts.Log.Warn("tags left out of index.json", "error", err)
 	}
 	index := ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, //nolint:mnd // the OCI image index says: must be 2
+		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageIndex,
 		Manifests: make([]ocispec.Descriptor, len(tags)),
 	}
