@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -24,6 +25,8 @@ type Options struct {
 	Shared bool
 	// Offline forbids the network: what is not in the store fails with ErrNetwork at once.
 	Offline bool
+	// PlainHTTP are the registries, as host or host:port, that are spoken to without TLS. Those on loopback need no word.
+	PlainHTTP []string
 	// HTTP carries every request. Nil is a client with the proxy settings of the environment.
 	HTTP *http.Client
 	// UserAgent names the program to registries. Empty: "mstore".
@@ -74,11 +77,16 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if s.ward, err = quarantine.Open(s.blobs.Dir("quarantine")); err == nil {
 		s.tags, err = tags.Open(s.blobs.Root(), tags.Options{Shared: opts.Shared, Log: s.log})
 	}
+	if err == nil {
+		s.views, err = export.OpenViews(s.blobs)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.blobs.Close())
 	}
-	s.views = export.OpenViews(s.blobs)
-	s.registry = registry.New(registry.Options{HTTP: opts.HTTP, UserAgent: opts.UserAgent, Log: s.log})
+	s.registry = registry.New(registry.Options{
+		HTTP: opts.HTTP, UserAgent: opts.UserAgent, Log: s.log,
+		PlainHTTP: func(host string) bool { return slices.Contains(opts.PlainHTTP, host) },
+	})
 	return s, nil
 }
 
