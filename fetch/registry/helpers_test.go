@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -215,6 +216,16 @@ func serve(t *testing.T, h http.HandlerFunc) (host string, asked *log) {
 	return strings.TrimPrefix(srv.URL, "http://"), asked
 }
 
+// serveTLS runs a handler behind a certificate that only the server's own client trusts.
+func serveTLS(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv
+}
+
 // wantNoSecrets fails for a request that carried what is secret.
 func wantNoSecrets(t *testing.T, who string, asked *log) {
 	t.Helper()
@@ -245,4 +256,3 @@ func index(t *testing.T, entries ...ocispec.Descriptor) []byte {
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: entries,
 	})
 }
-

@@ -1,0 +1,283 @@
+package registry_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/internal/registrytest"
+)
+
+// attacker is a server that asks for credentials whatever it is asked.
+func attacker(t *testing.T) (host string, asked *log) {
+	t.Helper()
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+r.Host+`/token",service="x",scope="repository:m:pull"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+}
+
+// TestRedirectCarriesNoSecrets (V6) sends blob requests of a registry that wants a password elsewhere: another port of
+// the same host, and another name of it.
+func TestRedirectCarriesNoSecrets(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{Basic: true})
+	m := newModel(t, 9)
+	m.push(t, target(t, client(t, as(r.Host)), r.Host+"/m"))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for name, rename := range map[string]func(string) string{
+			"other port": func(h string) string { return h },
+			"other name": func(h string) string { return strings.Replace(h, "127.0.0.1", "localhost", 1) },
+			"subdomain":  func(h string) string { return strings.Replace(h, "127.0.0.1", "cdn.localhost", 1) },
+		} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				evil, asked := attacker(t)
+				host, _ := proxy(t, r.Host, func(w http.ResponseWriter, req *http.Request) bool {
+					if !strings.Contains(req.URL.Path, "/blobs/") || req.Header.Get("Authorization") == "" {
+						return false
+					}
+					http.Redirect(w, req, "http://"+rename(evil)+"/blob", status)
+					return true
+				})
+				model := resolve(t, client(t, as(host)), host+"/m", source.Options{})
+				if _, _, err := fetch(t, model, describe(m.layers[0])); err == nil {
+					t.Error("the attacker's blob was taken")
+				}
+				wantNoSecrets(t, "the attacker", asked)
+			})
+		}
+	}
+}
+
+func TestRedirectToAnotherServerIsFollowed(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{Basic: true})
+	m := newModel(t, 100<<10)
+	m.push(t, target(t, client(t, as(r.Host)), r.Host+"/m"))
+	cdn, asked := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(m.layers[0]))
+	})
+	host, _ := proxy(t, r.Host, func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.Contains(req.URL.Path, "/blobs/") || req.Header.Get("Authorization") == "" {
+			return false
+		}
+		http.Redirect(w, req, "http://"+cdn+"/signed?secret=1", http.StatusTemporaryRedirect)
+		return true
+	})
+	model := resolve(t, client(t, as(host)), host+"/m", source.Options{})
+	got, _, err := fetch(t, model, describe(m.layers[0]))
+	if err != nil || !bytes.Equal(got, m.layers[0]) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	wantNoSecrets(t, "the CDN", asked)
+	if all := asked.requests(); len(all) != 1 || all[0].Header.Get("Range") == "" {
+		t.Errorf("the CDN was asked %v, want one ranged request", all)
+	}
+}
+
+// TestExpiredRedirectIsMadeAnew: the second host says 403, the registry gives a link that works.
+func TestExpiredRedirectIsMadeAnew(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	m := newModel(t, 9)
+	m.push(t, target(t, client(t), r.Host+"/m"))
+	var links int
+	cdn, _ := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.RawQuery != "link=3" {
+			http.Error(w, "expired", http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(m.layers[0])
+	})
+	host, _ := proxy(t, r.Host, func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.Contains(req.URL.Path, "/blobs/") {
+			return false
+		}
+		links++
+		http.Redirect(w, req, fmt.Sprintf("http://%s/?link=%d", cdn, links), http.StatusFound)
+		return true
+	})
+	model := resolve(t, client(t), host+"/m", source.Options{})
+	if _, stats, err := fetch(t, model, describe(m.layers[0])); err != nil || stats.Retries != 2 {
+		t.Errorf("%+v, %v; want it after two retries", stats, err)
+	}
+}
+
+func TestRedirectsThatAreRefused(t *testing.T) {
+	evil, asked := attacker(t)
+	for name, location := range map[string]string{
+		"file": "file:///etc/passwd", "ftp": "ftp://127.0.0.1/x", "data": "data:text/plain,x", "gopher": "gopher://127.0.0.1/x",
+		"link-local": "http://169.254.169.254/latest/meta-data", "unspecified": "http://0.0.0.0/", "metadata": "http://100.100.100.200/",
+		"link-local v6": "http://[fe80::1]/", "v4 in v6": "http://[::ffff:169.254.169.254]/", "loop": "self", "no TLS": "http://" + evil + "/x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var hops int
+			srv := serveTLS(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if hops++; location == "self" {
+					http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
+					return
+				}
+				w.Header().Set("Location", location)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}))
+			c := client(t, func(o *registry.Options) { o.HTTP = srv.Client() })
+			_, err := c.Resolve(t.Context(), strings.TrimPrefix(srv.URL, "https://")+"/m", source.Options{Transfer: quick})
+			if !errors.Is(err, registry.ErrRedirect) {
+				t.Errorf("redirect to %s = %v, want ErrRedirect", location, err)
+			}
+			if hops > 6 {
+				t.Errorf("%d hops were followed", hops)
+			}
+		})
+	}
+	if all := asked.requests(); len(all) != 0 {
+		t.Errorf("after https, a server without TLS was asked %v", all)
+	}
+}
+
+// TestRealms (V5): who a registry may send its clients to with their password.
+func TestRealms(t *testing.T) {
+	for _, c := range []struct {
+		home, realm string
+		trusted     []string
+		want        bool
+	}{
+		{"https://registry-1.docker.io", "https://auth.docker.io/token", nil, true},
+		{"https://registry.gitlab.com", "https://gitlab.com/jwt/auth", nil, true},
+		{"https://registry.example.com:5050", "https://registry.example.com/auth", nil, true},
+		{"https://registry.example.com", "https://gitlab.example.com/jwt/auth", nil, true},
+		{"https://ghcr.io", "https://attacker.io/token", nil, false},
+		{"https://ghcr.io", "https://ghcr.io.attacker.com/token", nil, false},
+		{"https://registry.example.com", "https://attacker.com/token", nil, false},
+		{"https://registry.example.com", "http://registry.example.com/token", nil, false},
+		{"http://registry.example.com", "http://auth.example.com/token", nil, false},
+		{"http://registry.example.com:5000", "http://registry.example.com:5001/token", nil, false},
+		{"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", nil, false},
+		{"https://10.0.0.1", "https://11.0.0.1/token", nil, false},
+		{"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", []string{"127.0.0.1:5001"}, true},
+		{"https://ghcr.io", "https://tokens.example.org/token", []string{"tokens.example.org"}, true},
+	} {
+		if got := registry.Trusts(c.trusted, parse(t, c.home), parse(t, c.realm)); got != c.want {
+			t.Errorf("%s may send the password to %s (trusted: %q): %v, want %v", c.home, c.realm, c.trusted, got, c.want)
+		}
+	}
+}
+
+func parse(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// TestAddresses: a registry may send its clients as near as it is itself.
+func TestAddresses(t *testing.T) {
+	for _, c := range []struct {
+		home string
+		may  string
+		not  string
+	}{
+		{"https://203.0.113.1", "198.51.100.7 2001:db8::1", "127.0.0.1 127.9.9.9 ::1 0.0.0.0 :: 10.1.2.3 172.16.0.1 192.168.1.1 " +
+			"100.64.0.1 169.254.169.254 fe80::1 fd00::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 224.0.0.1 fd00:ec2::254"},
+		{"https://10.0.0.5", "198.51.100.7 192.168.1.1 fd00::1", "127.0.0.1 ::1 169.254.169.254 0.0.0.0 100.100.100.200"},
+		{"http://127.0.0.1:5000", "127.0.0.1 ::1 10.0.0.1 198.51.100.7", "169.254.169.254 0.0.0.0 fe80::1"},
+		{"https://registry.invalid", "198.51.100.7", "127.0.0.1 10.0.0.1"},
+	} {
+		for addr := range strings.FieldsSeq(c.may) {
+			if !registry.MaySend(parse(t, c.home), bracket(addr)) {
+				t.Errorf("%s may not send to %s", c.home, addr)
+			}
+		}
+		for addr := range strings.FieldsSeq(c.not) {
+			if registry.MaySend(parse(t, c.home), bracket(addr)) {
+				t.Errorf("%s may send to %s", c.home, addr)
+			}
+		}
+	}
+}
+
+func bracket(addr string) string {
+	if strings.Contains(addr, ":") {
+		return "[" + addr + "]"
+	}
+	return addr
+}
+
+// TestForeignRealmGetsNoPassword: the same, with servers.
+func TestForeignRealmGetsNoPassword(t *testing.T) {
+	for _, rename := range []string{"127.0.0.1", "localhost"} {
+		evil, asked := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"token":"x"}`)) })
+		host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			realm := "http://" + strings.Replace(evil, "127.0.0.1", rename, 1) + "/token"
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		})
+		c := client(t, as(host))
+		_, err := c.Resolve(t.Context(), host+"/m", source.Options{})
+		if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), "not trusted") {
+			t.Errorf("Resolve = %v, want ErrAuth that names the realm", err)
+		}
+		if err := c.Login(t.Context(), host, registrytest.User, "new secret"); !errors.Is(err, registry.ErrAuth) {
+			t.Errorf("Login = %v, want ErrAuth", err)
+		}
+		wantNoSecrets(t, "the realm", asked)
+	}
+}
+
+// TestUploadStaysWithTheRegistry (V7).
+func TestUploadStaysWithTheRegistry(t *testing.T) {
+	evil, asked := attacker(t)
+	for name, location := range map[string]string{
+		"other port": "http://" + evil + "/upload", "other name": "http://" + strings.Replace(evil, "127.0.0.1", "localhost", 1) + "/upload",
+		"other scheme": "https://%s/upload", "a user": "http://me:pw@%s/upload", "metadata": "http://169.254.169.254/upload", "none": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, own := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				switch r.Method {
+				case http.MethodHead:
+					w.WriteHeader(http.StatusNotFound)
+				case http.MethodPost:
+					if location != "" {
+						w.Header().Set("Location", strings.Replace(location, "%s", r.Host, 1))
+					}
+					w.WriteHeader(http.StatusAccepted)
+				}
+			})
+			_, err := target(t, client(t), host+"/m", plainHTTP).PushBlob(t.Context(), describe([]byte("x")), strings.NewReader("x"), nil)
+			if !errors.Is(err, registry.ErrRedirect) && !errors.Is(err, registry.ErrNotRegistry) {
+				t.Errorf("push = %v, want ErrRedirect", err)
+			}
+			wantNoSecrets(t, "the registry itself", own)
+		})
+	}
+	if all := asked.requests(); len(all) != 0 {
+		t.Errorf("the attacker was asked %v", all)
+	}
+}
+
+// TestUploadIsNotRedirected: the session is the registry's own, and redirects when the bytes come.
+func TestUploadIsNotRedirected(t *testing.T) {
+	evil, asked := attacker(t)
+	host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodHead:
+			w.WriteHeader(http.StatusNotFound)
+		case http.MethodPost:
+			w.Header().Set("Location", "/v2/m/blobs/uploads/1?state=a%2Fb")
+			w.WriteHeader(http.StatusAccepted)
+		case http.MethodPut:
+			http.Redirect(w, r, "http://"+evil+"/put", http.StatusTemporaryRedirect)
+		}
+	})
+	_, err := target(t, client(t), host+"/m", plainHTTP).PushBlob(t.Context(), describe([]byte("x")), strings.NewReader("x"), nil)
+	if !errors.Is(err, registry.ErrRedirect) {
+		t.Errorf("push = %v, want ErrRedirect", err)
+	}
+	wantNoSecrets(t, "the attacker", asked)
+}
