@@ -89,9 +89,15 @@ func nodes[N ast.Node](n ast.Node) iter.Seq[N] {
 	}
 }
 
-func isIdent(x ast.Expr, name string) bool {
-	id, ok := x.(*ast.Ident)
-	return ok && id.Name == name
+// isNamed tells whether an expression is that name, or a field of that name.
+func isNamed(x ast.Expr, name string) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name == name
+	case *ast.SelectorExpr:
+		return x.Sel.Name == name
+	}
+	return false
 }
 
 // resolve tells what each name in a package stands for, as far as one package alone can tell: imports stay unknown.
