@@ -97,6 +97,9 @@ func (r *reader) descriptors() (ds []ocispec.Descriptor, names []string) {
 	if r.null() {
 		return nil, nil
 	}
+	const usual = 256 // bytes of a descriptor with two annotations
+	room := (len(r.s) - r.at) / usual
+	ds, names = make([]ocispec.Descriptor, 0, room), make([]string, 0, room)
 	r.array(func() {
 		if len(ds) == MaxDescriptors {
 			r.fail("more than %d descriptors", MaxDescriptors)
