@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch/source"
@@ -76,6 +76,10 @@ func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *
 		return nil, err
 	}
 	if model.Unchanged {
+		err := checkPin(opts.Digest, have.Source.Reference, have.Source.Digest, have.Descriptor.Digest)
+		if err != nil {
+			return nil, err
+		}
 		if r, err := p.present(lease, *have); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}
@@ -177,16 +181,13 @@ func (p *Puller) release(lease *blobstore.Lease) {
 	}
 }
 
-// checkPin compares what was resolved with what was asked for.
-func checkPin(want digest.Digest, model *source.Model) error {
-	var got ocispec.Descriptor
-	if model.Manifest != nil {
-		got = model.Manifest.Descriptor
-	}
-	if want == "" || want == model.Digest || want == got.Digest {
+// checkPin compares what was resolved with what was asked for: what the reference named, or the manifest that this
+// led to.
+func checkPin(want digest.Digest, reference string, named, manifest digest.Digest) error {
+	if want == "" || want == named || want == manifest {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is %s, not %s", ErrPinned, model.Reference, model.Digest, want)
+	return fmt.Errorf("%w: %s is %s, not %s", ErrPinned, reference, cmp.Or(named, manifest), want)
 }
 
 // transferOptions tell the job of each retry, for the counters and for whoever watches.

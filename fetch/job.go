@@ -48,10 +48,16 @@ func (j *job) pull(ctx context.Context, model *source.Model) (*Result, error) {
 	if err := tags.CheckName(j.name); err != nil {
 		return nil, err
 	}
-	if err := checkPin(j.opts.Digest, model); err != nil {
-		return nil, err
+	if model.Manifest != nil { // before its blobs are fetched in vain
+		err := checkPin(j.opts.Digest, model.Reference, model.Digest, model.Manifest.Descriptor.Digest)
+		if err != nil {
+			return nil, err
+		}
 	}
 	m, err := j.blobs(ctx, model)
+	if err == nil {
+		err = checkPin(j.opts.Digest, model.Reference, model.Digest, m.Descriptor.Digest)
+	}
 	if err != nil {
 		return nil, err
 	}
