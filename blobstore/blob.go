@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -108,7 +109,7 @@ func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
 	if info.Mode().Perm() == blobMode {
 		return b, nil
 	}
-	s.log.Warn("a blob's mode was changed: it is read again", "digest", k, "mode", info.Mode())
+	s.log.Warn("a blob's mode was changed: it is read again", "digest", k.Digest(), "mode", info.Mode())
 	if err := rehash(b, func(int64) error { return nil }); err != nil {
 		return nil, err
 	}
@@ -136,19 +137,25 @@ func (s *Store) ReadAll(d digest.Digest, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-// freshen makes a blob young, for collectors that keep what is younger than their grace period.
+// freshen makes a blob young, for collectors that keep what is younger than their grace period. Another user's blob
+// cannot be made younger; there the lease alone speaks.
 func (s *Store) freshen(d digest.Digest) error {
 	k, err := key.Parse(d)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	return os.Chtimes(k.In(s.blobs()), now, now)
+	err = os.Chtimes(k.In(s.blobs()), now, now)
+	if errors.Is(err, fs.ErrPermission) {
+		s.log.Debug("a blob could not be made young", "digest", d, "error", err)
+		return nil
+	}
+	return err
 }
 
 // readLimited reads r to its end, which must come within limit bytes.
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	raw, err := io.ReadAll(io.LimitReader(r, min(limit, math.MaxInt64-1)+1))
 	if err == nil && int64(len(raw)) > limit {
 		err = fmt.Errorf("more than %d bytes", limit)
 	}

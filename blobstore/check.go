@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/opencontainers/go-digest"
@@ -17,7 +16,7 @@ import (
 )
 
 // Check reads a blob in full and compares it with its digest. progress, when not nil, is told of each piece read, in
-// bytes. It fails with a [MismatchError], or as Open does; it changes nothing.
+// bytes. It fails with a [MismatchError], or as Open does.
 func (s *Store) Check(ctx context.Context, d digest.Digest, progress func(n int64)) error {
 	b, err := s.Open(d)
 	if err != nil {
@@ -45,30 +44,57 @@ func (s *Store) Expel(ctx context.Context, d digest.Digest, take func(path strin
 		return err
 	}
 	defer func() { _ = unlock() }()
-	switch err := s.Check(ctx, d, nil); {
-	case err == nil:
-		return fmt.Errorf("blob %s is right: it stays", d)
-	case errors.Is(err, ErrCorrupt):
+	b, err := s.Open(d)
+	if errors.Is(err, ErrCorrupt) {
 		return s.setAside(k)
-	case !errors.Is(err, ErrMismatch):
+	}
+	if err != nil && !errors.Is(err, ErrMismatch) {
 		return err
+	}
+	if err == nil {
+		defer func() { _ = b.Close() }()
+		if err := s.stillBad(ctx, b, k); err != nil {
+			return err
+		}
 	}
 	return take(k.In(s.blobs()))
 }
 
-// setAside moves what lies under a blob's name and is no blob out of the way.
+// stillBad fails unless b has wrong bytes, and is what its name still leads to.
+func (s *Store) stillBad(ctx context.Context, b *Blob, k key.Key) error {
+	err := rehash(b, func(int64) error { return ctx.Err() })
+	if err == nil {
+		return fmt.Errorf("blob %s is right: it stays", k)
+	}
+	if !errors.Is(err, ErrMismatch) {
+		return err
+	}
+	checked, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Lstat(k.In(s.blobs())); err != nil || !os.SameFile(checked, now) {
+		return errors.Join(fmt.Errorf("blob %s was replaced while it was checked", k), err)
+	}
+	return nil
+}
+
+// setAside moves what lies under a blob's name and is no blob out of the way, into trash/. A blob that was published
+// there between the look and the move is put back.
 func (s *Store) setAside(k key.Key) error {
 	path := k.In(s.blobs())
 	if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() {
 		return ignoreMissing(err)
 	}
-	to := s.trashPath(k) + ".planted"
-	s.log.Warn("something that is no blob lay under a blob's name: moved aside", "digest", k, "to", to)
-	err := durable.Move(path, to)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	to := s.trashPath(k)
+	s.log.Warn("something that is no blob lay under a blob's name: it is moved aside", "digest", k.Digest(), "to", to)
+	if err := durable.Move(path, to); err != nil {
+		return ignoreMissing(err)
 	}
-	return err
+	if info, err := os.Lstat(to); err == nil && info.Mode().IsRegular() {
+		return ignoreMissing(durable.Move(to, path))
+	}
+	return nil
 }
 
 // rehash reads b from its start and compares. step is told of each piece, and ends the reading with its error.

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/opencontainers/go-digest"
+	"os"
 
 	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/key"
@@ -15,55 +14,77 @@ import (
 // wanted, asks the keeper, and publishes the blob durably under its digest. When it returns nil the blob is in the
 // store, survives a power cut, and is held by the lease. The ingest has then ended.
 //
-// It fails with ErrIncomplete, and the ingest goes on; with a [MismatchError], and the ingest starts over at zero; with
-// ErrRefused or ErrWithheld, and the bytes are removed; or with an error of the file system, after which what was
-// written is not trusted again.
+// It fails with ErrIncomplete, and the ingest goes on; with ctx's error, and it can be committed again; with a
+// [MismatchError], and the ingest starts over at zero; with ErrRefused or ErrWithheld, and the bytes are removed; or
+// with an error of the file system, after which what was written is not trusted again. Once ended it is fs.ErrClosed.
 func (in *Ingest) Commit(ctx context.Context) (Info, error) {
-	got, err := in.Digest(ctx)
-	if errors.Is(err, errReadBack) {
-		err = errors.Join(err, in.Discard())
-	}
-	if err != nil {
+	in.door.Lock()
+	defer in.door.Unlock()
+	if err := in.seal(); err != nil {
 		return Info{}, err
 	}
-	size, err := in.verify(got)
-	if errors.Is(err, ErrMismatch) {
-		return Info{}, errors.Join(err, in.startOver())
-	}
-	if err != nil {
-		return Info{}, err
-	}
-	k, err := key.Parse(got)
+	defer in.unseal()
+	k, size, err := in.verify(ctx)
 	if err != nil {
 		return Info{}, err
 	}
 	if err := in.admit(ctx, k, size); err != nil {
 		return Info{}, err
 	}
-	if info, err := in.lease.Stat(got); err == nil && info.Size == size { // ingested under a name, and known by now
-		return info, in.Discard()
+	if info, err := in.lease.Stat(k.Digest()); err == nil && info.Size == size { // ingested under a name, and known by now
+		return info, in.discard()
 	}
 	if err := in.publish(k); err != nil {
-		return Info{}, errors.Join(fmt.Errorf("publish %s: %w", k, err), in.Discard())
+		return Info{}, errors.Join(fmt.Errorf("publish %s: %w", k, err), in.discard())
 	}
-	info, err := in.store.Stat(got)
-	return info, errors.Join(err, in.Discard())
+	info, err := in.lease.Stat(k.Digest())
+	return info, errors.Join(err, in.discard())
 }
 
-// verify compares the digest of the file, and its size as the file system has it.
-func (in *Ingest) verify(got digest.Digest) (int64, error) {
+// seal ends the writing of a whole ingest: when it returns nil, nothing in the file changes any more.
+func (in *Ingest) seal() error {
+	off, n := in.Missing()
+	in.mu.Lock()
+	ended := in.ended
+	in.sealed = !ended && n == 0
+	in.mu.Unlock()
+	switch {
+	case ended:
+		return os.ErrClosed
+	case n != 0:
+		return fmt.Errorf("%w: from byte %d on", ErrIncomplete, off)
+	}
+	in.writers.Wait()
+	return nil
+}
+
+func (in *Ingest) unseal() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.sealed = false
+}
+
+// verify compares the digest of the file, and its size as the file system has it. A file that is not right is begun
+// anew, and one that does not give back what was written to it is removed.
+func (in *Ingest) verify(ctx context.Context) (key.Key, int64, error) {
+	got, hashed, err := in.hashed(ctx)
+	if errors.Is(err, errReadBack) {
+		err = errors.Join(err, in.discard())
+	}
+	if err != nil {
+		return key.Key{}, 0, err
+	}
 	info, err := in.folder.data.Stat()
 	if err != nil {
-		return 0, err
+		return key.Key{}, 0, err
 	}
-	in.mu.Lock()
-	size := in.size
-	in.mu.Unlock()
 	wrong := in.want != (key.Key{}) && in.want.Digest() != got
-	if wrong || info.Size() != size {
-		return size, &MismatchError{Want: in.digestOrNone(), Got: got, WantSize: size, GotSize: info.Size()}
+	if size := in.knownSize(); wrong || hashed != size || info.Size() != size {
+		err := &MismatchError{Want: in.digestOrNone(), Got: got, WantSize: size, GotSize: info.Size()}
+		return key.Key{}, 0, errors.Join(err, in.startOver())
 	}
-	return size, nil
+	k, err := key.Parse(got)
+	return k, hashed, err
 }
 
 // errReadBack marks a file that does not give back what was written to it.
@@ -76,7 +97,7 @@ func (in *Ingest) admit(ctx context.Context, k key.Key, size int64) error {
 		return err
 	}
 	if in.store.withheld(k.Digest()) {
-		return errors.Join(fmt.Errorf("%w: %s", ErrWithheld, k), in.Discard())
+		return errors.Join(fmt.Errorf("%w: %s", ErrWithheld, k), in.discard())
 	}
 	if in.store.opts.Admit == nil {
 		return ctx.Err()
@@ -85,7 +106,7 @@ func (in *Ingest) admit(ctx context.Context, k key.Key, size int64) error {
 	if ctx.Err() != nil || err == nil {
 		return ctx.Err()
 	}
-	return errors.Join(fmt.Errorf("%w: %w", ErrRefused, err), in.Discard())
+	return errors.Join(fmt.Errorf("%w: %w", ErrRefused, err), in.discard())
 }
 
 // publish gives the data its mode and its name.
@@ -103,10 +124,7 @@ func (in *Ingest) publish(k key.Key) error {
 func (in *Ingest) startOver() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.ended {
-		return nil
-	}
-	in.written, in.claimed, in.resumed = nil, nil, 0
+	in.written, in.claimed, in.resumed, in.size = nil, nil, 0, in.wantSize
 	err := in.folder.restart(nil)
 	in.hasher = startHasher(in)
 	return err

@@ -46,6 +46,9 @@ func (s *Store) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClos
 // Push brings a blob in through the one door. The blob is held until the store is closed, so that a program has the
 // time to give it a tag. A blob that is here is errdef.ErrAlreadyExists, which oras-go takes for success.
 func (s *Store) Push(ctx context.Context, expected ocispec.Descriptor, r io.Reader) (err error) {
+	if expected.Size < 0 {
+		return fmt.Errorf("push %s: %w", expected.Digest, content.ErrInvalidDescriptorSize)
+	}
 	lease, err := s.pushLease()
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/mstore/mstore/internal/clone"
 )
@@ -21,10 +22,10 @@ func (in *Ingest) CopyFrom(ctx context.Context, src *os.File, progress func(n in
 	if !before.Mode().IsRegular() {
 		return fmt.Errorf("copy %s: not a regular file", src.Name())
 	}
-	if off, n := in.Missing(); n >= 0 && off+n != before.Size() && n != 0 {
-		return &MismatchError{Want: in.digestOrNone(), WantSize: off + n, GotSize: before.Size()}
-	}
 	in.SetSize(before.Size())
+	if size := in.knownSize(); size != before.Size() {
+		return &MismatchError{Want: in.digestOrNone(), WantSize: size, GotSize: before.Size()}
+	}
 	if !in.clone(src, before.Size()) {
 		if err := in.copyMissing(ctx, src, progress); err != nil {
 			return err
@@ -41,17 +42,14 @@ func (in *Ingest) CopyFrom(ctx context.Context, src *os.File, progress func(n in
 
 // clone shares the blocks of src, when nothing was written yet and the file system can.
 func (in *Ingest) clone(src *os.File, size int64) bool {
-	if off, n := in.Missing(); off != 0 || n != size || size == 0 {
-		return false
-	}
-	if clone.File(in.folder.data, src) != nil {
-		return false
-	}
 	whole := extent{0, size}
-	if in.folder.record(whole) != nil {
+	todo, err := in.claim(whole.start, whole.end)
+	if err != nil {
 		return false
 	}
-	if todo, err := in.claim(0, size); err != nil || len(todo) != 1 {
+	defer in.writers.Done()
+	if !slices.Equal(todo, []extent{whole}) || clone.File(in.folder.data, src) != nil || in.folder.record(whole) != nil {
+		in.unclaim(todo)
 		return false
 	}
 	in.wrote(whole)

@@ -27,6 +27,9 @@ func (x *extents) add(start, end int64) {
 
 // remove takes [start, end) out of the set.
 func (x *extents) remove(start, end int64) {
+	if start >= end {
+		return
+	}
 	var rest extents
 	for _, e := range *x {
 		if e.start < start {
@@ -61,6 +64,14 @@ func (x extents) front() int64 {
 		return 0
 	}
 	return x[0].end
+}
+
+// end is where the last of them ends.
+func (x extents) end() int64 {
+	if len(x) == 0 {
+		return 0
+	}
+	return x[len(x)-1].end
 }
 
 // total is how many bytes the set has.

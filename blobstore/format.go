@@ -1,13 +1,16 @@
 package blobstore
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -26,6 +29,12 @@ const (
 // layout is every folder of a store, made with it. blobstore fills blobs, ingest, leases and trash; the others belong
 // to the rooms they are named after and are made here so that a shared store has one mode throughout.
 var layout = []string{"blobs/sha256", "ingest", "leases", "locks", "pins", "quarantine", "tags", "trash", "views"}
+
+// initial is what the files of a new store hold besides store.json, by name, in the order in which they are made.
+var initial = [][2]string{
+	{ocispec.ImageLayoutFile, `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}` + "\n"},
+	{indexFile, `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}` + "\n"},
+}
 
 // format is store.json.
 type format struct {
@@ -47,10 +56,10 @@ func openFormat(root string, shared bool) (format, error) {
 	}
 	f, err := readFormat(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := ownEmpty(root, info, shared); err != nil {
+		if err := checkOwner(root, info, shared); err != nil {
 			return format{}, err
 		}
-		return create(root, shared)
+		return createIn(root, shared)
 	}
 	if err != nil {
 		return format{}, err
@@ -58,20 +67,35 @@ func openFormat(root string, shared bool) (format, error) {
 	return f, checkOwner(root, info, f.Shared)
 }
 
+// createIn makes a store of a folder that is there, unless it holds anything else than what an interrupted create may
+// have left.
+func createIn(root string, shared bool) (format, error) {
+	if err := checkLeftover(root); err != nil {
+		if f, again := readFormat(root); again == nil { // another process has made the store while we looked
+			return f, nil
+		}
+		return format{}, err
+	}
+	return create(root, shared)
+}
+
 func readFormat(root string) (format, error) {
-	path := filepath.Join(root, formatFile)
-	file, err := openRegular(path)
+	name := filepath.Join(root, formatFile)
+	file, err := openRegular(name)
+	if errors.Is(err, ErrCorrupt) {
+		return format{}, fmt.Errorf("%w: %s is no file", ErrNotStore, name)
+	}
 	if err != nil {
 		return format{}, err
 	}
 	defer func() { _ = file.Close() }()
 	raw, err := readLimited(file, 64<<10)
 	if err != nil {
-		return format{}, fmt.Errorf("%s: %w", path, err)
+		return format{}, fmt.Errorf("%s: %w", name, err)
 	}
 	var f format
 	if err := json.Unmarshal(raw, &f); err != nil || f.Version < 1 {
-		return format{}, fmt.Errorf("%w: %s is not readable as a store's format", ErrNotStore, path)
+		return format{}, fmt.Errorf("%w: %s is not readable as a store's format", ErrNotStore, name)
 	}
 	if f.Version > Version {
 		return format{}, fmt.Errorf("%w: %s has version %d, this mstore knows up to %d", ErrNewer, root, f.Version, Version)
@@ -79,80 +103,85 @@ func readFormat(root string) (format, error) {
 	return f, nil
 }
 
-// ownEmpty tells whether the folder root may become a store: it is ours, and holds nothing but what an interrupted
-// create may have left.
-func ownEmpty(root string, info fs.FileInfo, shared bool) error {
-	if err := checkOwner(root, info, shared); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		ours := slices.ContainsFunc(layout, func(dir string) bool { return firstOf(dir) == e.Name() })
-		if !ours && e.Name() != ocispec.ImageLayoutFile && e.Name() != indexFile && !durable.IsTemp(e.Name()) {
-			return fmt.Errorf("%w: %s holds other files (%s)", ErrNotStore, root, e.Name())
+// checkLeftover fails when something lies in root that create does not put there: the folder is not ours to fill.
+func checkLeftover(root string) error {
+	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // another process, creating the store, had it for a moment
+			return nil
 		}
-	}
-	return nil
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err == nil && !isLeftover(root, filepath.ToSlash(name), e) {
+			err = fmt.Errorf("%w: %s holds other files (%s)", ErrNotStore, root, name)
+		}
+		return err
+	})
 }
 
-// create makes a store; store.json comes last, so that what has one is whole. Two processes may do it at once.
-func create(root string, shared bool) (format, error) {
-	perm := fs.FileMode(0o755)
-	if shared {
-		perm = fs.ModeSetgid | 0o775
+// isLeftover tells whether create makes an entry of this name, the slash-separated path below root.
+func isLeftover(root, name string, e fs.DirEntry) bool {
+	if e.IsDir() {
+		return name == "." || slices.ContainsFunc(layout, func(dir string) bool {
+			return dir == name || strings.HasPrefix(dir, name+"/")
+		})
 	}
-	for _, dir := range append([]string{"."}, layout...) {
-		path := filepath.Join(root, filepath.FromSlash(dir))
-		if err := durable.MkdirAll(path, 0o755); err != nil {
-			return format{}, err
-		}
-		if !shared {
-			continue
-		}
-		for ; len(path) >= len(root); path = filepath.Dir(path) { // blobs/sha256 is two folders
-			if err := os.Chmod(path, perm); err != nil {
-				return format{}, err
-			}
-		}
+	i := slices.IndexFunc(initial, func(file [2]string) bool { return file[0] == name })
+	if i < 0 {
+		return path.Dir(name) == "locks" || path.Dir(name) == "." && durable.IsTemp(name)
+	}
+	if !e.Type().IsRegular() {
+		return false
+	}
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	return err == nil && string(raw) == initial[i][1]
+}
+
+// create makes a store; store.json comes last, so that what has one is whole. Of two processes that do it at once, one
+// waits and takes what the other made.
+func create(root string, shared bool) (format, error) {
+	if err := makeFolders(root, shared); err != nil {
+		return format{}, err
+	}
+	unlock, err := flock.Lock(context.Background(), filepath.Join(root, "locks", "create"))
+	if err != nil {
+		return format{}, err
+	}
+	defer func() { _ = unlock() }()
+	if f, err := readFormat(root); !errors.Is(err, fs.ErrNotExist) {
+		return f, err
 	}
 	works, err := flock.Probe(filepath.Join(root, "locks"))
 	if err != nil {
 		return format{}, err
 	}
-	f := format{Version: Version, Shared: shared, Locks: works}
-	return f, writeFormat(root, f)
+	raw, err := json.Marshal(format{Version: Version, Shared: shared, Locks: works})
+	if err != nil {
+		return format{}, err
+	}
+	for _, file := range append(slices.Clone(initial), [2]string{formatFile, string(raw) + "\n"}) {
+		if err := durable.WriteFile(filepath.Join(root, file[0]), []byte(file[1]), 0o644); err != nil {
+			return format{}, err
+		}
+	}
+	return readFormat(root)
 }
 
-func writeFormat(root string, f format) error {
-	raw, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	const imageLayout = `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}` + "\n"
-	const emptyIndex = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}` + "\n"
-	for _, file := range []struct{ name, content string }{
-		{ocispec.ImageLayoutFile, imageLayout},
-		{indexFile, emptyIndex},
-		{formatFile, string(raw) + "\n"},
-	} {
-		path := filepath.Join(root, file.name)
-		if _, err := os.Lstat(path); err == nil { // another process is ahead: its index may have tags by now
+func makeFolders(root string, shared bool) error {
+	for _, dir := range append([]string{"."}, layout...) {
+		folder := filepath.Join(root, filepath.FromSlash(dir))
+		if err := durable.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		if !shared {
 			continue
 		}
-		if err := durable.WriteFile(path, []byte(file.content), 0o644); err != nil {
-			return err
+		for ; len(folder) >= len(root); folder = filepath.Dir(folder) { // blobs/sha256 is two folders
+			if err := os.Chmod(folder, fs.ModeSetgid|0o775); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-func firstOf(slashed string) string {
-	for dir := slashed; ; dir = filepath.Dir(dir) {
-		if filepath.Dir(dir) == "." {
-			return dir
-		}
-	}
 }

@@ -34,8 +34,10 @@ func (p *bufferPool) Put(buf *[]byte) { p.pool.Put(buf) }
 // hasher follows the front of an ingest and hashes what lies in its file.
 type hasher struct {
 	in   *Ingest
-	hash hash.Hash
 	done chan struct{} // closed when all is hashed, the file could not be read, or the ingest ended
+
+	hash hash.Hash // this and what follows is read when done is closed
+	size int64     // bytes that were hashed
 	err  error
 }
 
@@ -49,18 +51,17 @@ func (h *hasher) run() {
 	defer close(h.done)
 	buf := buffers.Get()
 	defer buffers.Put(buf)
-	for at := int64(0); ; {
-		front, last := h.in.awaitFront(at)
-		for at < front {
-			n, err := h.in.folder.data.ReadAt((*buf)[:min(front-at, bufferSize)], at)
-			h.hash.Write((*buf)[:n])
-			at += int64(n)
-			if err != nil && at < front {
-				h.err = fmt.Errorf("%w: %w", errReadBack, err)
-				return
-			}
+	for {
+		front, last := h.in.awaitFront(h.size)
+		want := min(front-h.size, bufferSize)
+		if want <= 0 && last {
+			return
 		}
-		if last {
+		n, err := h.in.folder.data.ReadAt((*buf)[:want], h.size)
+		h.hash.Write((*buf)[:n])
+		h.size += int64(n)
+		if err != nil {
+			h.err = fmt.Errorf("%w: %w", errReadBack, err)
 			return
 		}
 	}
@@ -84,23 +85,23 @@ func (in *Ingest) awaitFront(at int64) (front int64, last bool) {
 	}
 }
 
-// wait gives the digest of the whole.
-func (h *hasher) wait(ctx context.Context) (digest.Digest, error) {
+// wait gives the digest of the whole, and its size.
+func (h *hasher) wait(ctx context.Context) (digest.Digest, int64, error) {
 	select {
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", 0, ctx.Err()
 	case <-h.done:
 	}
 	h.in.mu.Lock()
 	ended := h.in.ended
 	h.in.mu.Unlock()
 	switch {
-	case h.err != nil:
-		return "", h.err
 	case ended:
-		return "", os.ErrClosed
+		return "", 0, os.ErrClosed
+	case h.err != nil:
+		return "", 0, h.err
 	}
-	return digest.NewDigest(digest.SHA256, h.hash), nil
+	return digest.NewDigest(digest.SHA256, h.hash), h.size, nil
 }
 
 // stop waits for the goroutine of an ended ingest.

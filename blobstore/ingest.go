@@ -10,23 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mstore/mstore/internal/flock"
 	"github.com/mstore/mstore/internal/key"
 )
-
-// Want says what an ingest is to become.
-type Want struct {
-	// Digest of the blob; empty when it is not known before the bytes are here.
-	Digest digest.Digest
-	// Size in bytes; negative when not known. It is part of what Commit verifies.
-	Size int64
-	// Name identifies a partial blob of unknown digest, so that a later ingest of the same name resumes it. A blob of
-	// unknown digest and no name starts at zero.
-	Name string
-	// Waiting, when not nil, is called once when another process (or goroutine) is fetching the blob and the ingest
-	// waits for it.
-	Waiting func()
-}
 
 // Ingest is a blob that is being written.
 //
@@ -39,135 +24,34 @@ type Want struct {
 // Bytes that are here already stay: a second write to the same offset is dropped, so that what was hashed cannot
 // change. When they are wrong, Commit says so and starts the ingest over.
 type Ingest struct {
-	store   *Store
-	lease   *Lease
-	want    key.Key // zero when not known
-	folder  *partial
-	unlock  func() error
-	resumed int64
+	store    *Store
+	lease    *Lease
+	want     key.Key // zero when not known
+	wantSize int64   // negative when not known
+	folder   *partial
+	unlock   func() error
+
+	door    sync.Mutex     // one at a time commits, closes or discards
+	writers sync.WaitGroup // calls that are writing what they claimed
 
 	mu      sync.Mutex
 	moved   *sync.Cond // the front moved, the size became known, or the ingest ended
 	size    int64      // negative when not known
-	claimed extents    // being written, or written
+	resumed int64
+	claimed extents // being written, or written
 	written extents
 	hasher  *hasher
+	sealed  bool // being committed: nothing more is written
 	ended   bool
 }
 
-// Ingest begins to write a blob, or goes on where a dead process stopped. The digest is held from here on.
-//
-// One ingest a digest runs at a time, in all processes: the others wait until it ends, or ctx does, and look again.
-// It fails with ErrExists when the blob is here, then or after the wait, and with ErrWithheld.
-func (l *Lease) Ingest(ctx context.Context, want Want) (*Ingest, error) {
-	if want.Digest == "" {
-		return l.ingestUnknown(ctx, want)
-	}
-	k, err := key.Parse(want.Digest)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.lookFor(k, want); err != nil {
-		return nil, err
-	}
-	unlock, err := l.store.lockIngest(ctx, l.store.ingestLock(k), want.Waiting)
-	if err != nil {
-		return nil, err
-	}
-	err = l.lookFor(k, want) // whoever held the lock may have committed it
-	var in *Ingest
-	if err == nil {
-		in, err = l.store.openIngest(k.Hex(), want.Size)
-	}
-	if err != nil {
-		return nil, errors.Join(err, unlock())
-	}
-	in.lease, in.want, in.unlock = l, k, unlock
-	return in, nil
+// Resumed is how many bytes were here when the ingest began, written by a process that did not finish. It is 0 once
+// they were found to be wrong.
+func (in *Ingest) Resumed() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.resumed
 }
-
-// lookFor holds the digest and fails with ErrExists when its blob is here. What is no blob is moved out of the way;
-// a blob with wrong bytes, as far as a cheap look can tell, is replaced by the ingest.
-func (l *Lease) lookFor(k key.Key, want Want) error {
-	info, err := l.Stat(k.Digest())
-	switch {
-	case err == nil && want.Size >= 0 && info.Size != want.Size:
-		return l.store.checkSize(k, want.Size)
-	case err == nil:
-		return fmt.Errorf("%w: %s", ErrExists, k)
-	case errors.Is(err, ErrCorrupt):
-		return l.store.setAside(k)
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrMismatch):
-		return nil
-	}
-	return err
-}
-
-// checkSize decides who is wrong when a blob has another size than was asked for: the one who asks, when the blob is
-// true to its digest, else the blob, which may then be replaced.
-func (s *Store) checkSize(k key.Key, want int64) error {
-	b, err := s.Open(k.Digest())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = b.Close() }()
-	if rehash(b, func(int64) error { return nil }) != nil {
-		return nil
-	}
-	return &MismatchError{Want: k.Digest(), Got: k.Digest(), WantSize: want, GotSize: b.Size()}
-}
-
-func (l *Lease) ingestUnknown(ctx context.Context, want Want) (*Ingest, error) {
-	id, unlock := anonymous, func() error { return nil }
-	if want.Name != "" {
-		k, err := key.Parse(digest.FromString(want.Name))
-		if err != nil {
-			return nil, err
-		}
-		id = byName + k.Hex()
-		if unlock, err = l.store.lockIngest(ctx, l.store.ingestLock(k), want.Waiting); err != nil {
-			return nil, err
-		}
-	}
-	in, err := l.store.openIngest(id, want.Size)
-	if err != nil {
-		return nil, errors.Join(err, unlock())
-	}
-	in.lease, in.unlock = l, unlock
-	return in, nil
-}
-
-// lockIngest takes the lock of single flight.
-func (s *Store) lockIngest(ctx context.Context, path string, waiting func()) (unlock func() error, err error) {
-	unlock, ok, err := flock.TryLock(path)
-	if ok || err != nil {
-		return unlock, err
-	}
-	if waiting != nil {
-		waiting()
-	}
-	return flock.Lock(ctx, path)
-}
-
-func (s *Store) ingestLock(k key.Key) string { return k.In(s.Dir("locks")) }
-
-// openIngest makes an ingest over a folder of its own, adopted or new.
-func (s *Store) openIngest(id string, size int64) (*Ingest, error) {
-	p, have, err := s.openPartial(id, size)
-	if err != nil {
-		return nil, fmt.Errorf("begin an ingest: %w", err)
-	}
-	in := &Ingest{
-		store: s, folder: p, size: size,
-		resumed: have.total(), written: have, claimed: append(extents(nil), have...),
-	}
-	in.moved = sync.NewCond(&in.mu)
-	in.hasher = startHasher(in)
-	return in, nil
-}
-
-// Resumed is how many bytes were here when the ingest began, written by a process that did not finish.
-func (in *Ingest) Resumed() int64 { return in.resumed }
 
 // Missing is the lowest range that is still to be written: n bytes from off on. n is 0 when nothing is missing, and
 // negative when everything from off on is and the size is not known.
@@ -183,22 +67,30 @@ func (in *Ingest) Missing() (off, n int64) {
 	return in.size, 0
 }
 
-// SetSize tells the size of an ingest that began without one, in bytes.
+// SetSize tells the size of an ingest that began without one, in bytes. A size that is known stays.
 func (in *Ingest) SetSize(n int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.size = n
-	in.moved.Broadcast()
+	if in.size < 0 {
+		in.size = n
+		in.moved.Broadcast()
+	}
+}
+
+func (in *Ingest) knownSize() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.size
 }
 
 // WriteAt writes p at off. Bytes that are here already, or are being written by another call, are skipped; bytes
-// beyond the size are an error. It returns len(p) unless it fails.
+// beyond the size are an error. It returns len(p) unless it fails, and what failed is missing again.
 func (in *Ingest) WriteAt(p []byte, off int64) (int, error) {
-	end := off + int64(len(p))
-	todo, err := in.claim(off, end)
+	todo, err := in.claim(off, off+int64(len(p)))
 	if err != nil {
 		return 0, err
 	}
+	defer in.writers.Done()
 	for i, gap := range todo {
 		if err := in.folder.write(p[gap.start-off:gap.end-off], gap.start); err != nil {
 			in.unclaim(todo[i:])
@@ -209,6 +101,8 @@ func (in *Ingest) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// claim gives what of [off, end) nobody has written or is writing, to be written by the caller, who calls writers.Done
+// when it is.
 func (in *Ingest) claim(off, end int64) ([]extent, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -221,7 +115,11 @@ func (in *Ingest) claim(off, end int64) ([]extent, error) {
 		return nil, &MismatchError{Want: in.digestOrNone(), WantSize: in.size, GotSize: end}
 	}
 	todo := in.claimed.gaps(off, end)
+	if in.sealed && len(todo) > 0 {
+		return nil, fmt.Errorf("write at %d: the ingest is being committed", off)
+	}
 	in.claimed.add(off, end)
+	in.writers.Add(1)
 	return todo, nil
 }
 
@@ -250,29 +148,49 @@ func (in *Ingest) digestOrNone() digest.Digest {
 // Digest waits until all bytes are hashed and returns the digest that they have. The size must be known and nothing
 // missing, else it fails with ErrIncomplete.
 func (in *Ingest) Digest(ctx context.Context) (digest.Digest, error) {
-	if off, n := in.Missing(); n != 0 {
-		return "", fmt.Errorf("%w: from byte %d on", ErrIncomplete, off)
-	}
-	return in.hasher.wait(ctx)
+	got, _, err := in.hashed(ctx)
+	return got, err
 }
 
-// Close ends the ingest and keeps what was written, where a later ingest can find it. A second call does nothing.
+// hashed is Digest, with the number of bytes that it is the digest of.
+func (in *Ingest) hashed(ctx context.Context) (digest.Digest, int64, error) {
+	if off, n := in.Missing(); n != 0 {
+		return "", 0, fmt.Errorf("%w: from byte %d on", ErrIncomplete, off)
+	}
+	in.mu.Lock()
+	h := in.hasher
+	in.mu.Unlock()
+	return h.wait(ctx)
+}
+
+// Close ends the ingest and keeps what was written, where a later ingest can find it. It waits for calls under way.
+// A second call does nothing.
 func (in *Ingest) Close() error {
+	in.door.Lock()
+	defer in.door.Unlock()
 	if !in.end() {
 		return nil
 	}
 	return errors.Join(in.folder.keep(), in.unlock())
 }
 
-// Discard ends the ingest and removes what was written.
+// Discard ends the ingest and removes what was written. It waits for calls under way.
 func (in *Ingest) Discard() error {
+	in.door.Lock()
+	defer in.door.Unlock()
+	return in.discard()
+}
+
+// discard is Discard for who has the door.
+func (in *Ingest) discard() error {
 	if !in.end() {
 		return nil
 	}
 	return errors.Join(in.folder.remove(), in.unlock())
 }
 
-// end stops the hasher; it is true for the first caller only.
+// end stops the hasher and waits for the writers: when it returns nobody of this process touches the file any more.
+// It is true for the first caller only.
 func (in *Ingest) end() bool {
 	in.mu.Lock()
 	ended := in.ended
@@ -280,6 +198,7 @@ func (in *Ingest) end() bool {
 	in.moved.Broadcast()
 	in.mu.Unlock()
 	if !ended {
+		in.writers.Wait()
 		in.hasher.stop()
 	}
 	return !ended

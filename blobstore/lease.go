@@ -35,6 +35,7 @@ type Lease struct {
 
 	mu   sync.Mutex
 	file *os.File
+	end  int64 // of the whole lines in file
 	held map[key.Key]struct{}
 }
 
@@ -43,14 +44,14 @@ const newLeasePrefix = ".new-"
 
 // Lease makes a lease that holds nothing yet.
 func (s *Store) Lease() (*Lease, error) {
-	dir := s.Dir("leases")
-	file, err := os.CreateTemp(dir, newLeasePrefix+"*")
+	dir, name := s.Dir("leases"), nonce()
+	file, err := os.OpenFile(filepath.Join(dir, newLeasePrefix+name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make a lease: %w", err)
 	}
 	l := &Lease{
 		store: s, file: file, stop: make(chan struct{}), held: make(map[key.Key]struct{}),
-		path: filepath.Join(dir, strings.TrimPrefix(filepath.Base(file.Name()), newLeasePrefix)),
+		path: filepath.Join(dir, name),
 	}
 	if err := l.publish(); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a lease: %w", err), file.Close(), os.Remove(file.Name()))
@@ -69,7 +70,7 @@ func (l *Lease) publish() error {
 	if err != nil {
 		return err
 	}
-	_, err = l.file.Write(line)
+	err = l.append(line)
 	if err == nil {
 		err = l.file.Chmod(0o644) // every user of a shared store reads it
 	}
@@ -118,13 +119,10 @@ func (l *Lease) Hold(digests ...digest.Digest) error {
 			lines.WriteString(k.String() + "\n")
 		}
 	}
-	if len(added) == 0 {
-		return nil
-	}
 	if l.file == nil {
 		return fmt.Errorf("hold: the lease was released: %w", fs.ErrClosed)
 	}
-	if _, err := l.file.Write(lines.Bytes()); err != nil {
+	if err := l.append(lines.Bytes()); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
 	for k := range added {
@@ -133,14 +131,31 @@ func (l *Lease) Hold(digests ...digest.Digest) error {
 	return nil
 }
 
+// append adds whole lines to the file. What a failed call wrote of its own is written over by the next, so that no line
+// ever begins in the middle of another.
+func (l *Lease) append(lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	n, err := l.file.WriteAt(lines, l.end)
+	if err == nil {
+		l.end += int64(n)
+	}
+	return err
+}
+
 // Stat holds the digest and then looks, as [Store.Stat] does. Where locks do nothing it also makes the blob young.
 func (l *Lease) Stat(d digest.Digest) (Info, error) {
 	if err := l.Hold(d); err != nil {
 		return Info{}, err
 	}
 	info, err := l.store.Stat(d)
-	if err == nil && l.store.Doubtful() {
-		err = l.store.freshen(d)
+	if err != nil || !l.store.Doubtful() {
+		return info, err
+	}
+	err = l.store.freshen(d)
+	if errors.Is(err, fs.ErrNotExist) { // swept between the two, and put back by now
+		return l.store.Stat(d)
 	}
 	return info, err
 }
@@ -158,7 +173,7 @@ func (l *Lease) Release() error {
 	}
 	close(l.stop)
 	l.beat.Wait()
-	err := errors.Join(os.Remove(l.path), l.lock.Release(), l.file.Close())
+	err := errors.Join(ignoreMissing(os.Remove(l.path)), l.lock.Release(), l.file.Close())
 	l.file = nil
 	return err
 }
@@ -182,8 +197,12 @@ func (s *Store) Held() (map[digest.Digest]struct{}, error) {
 // readLease adds to held what the lease at path holds, or removes the lease when its process is dead.
 // A last line that is not whole is a Hold that has not returned: its holder has not looked yet.
 func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
+	unborn := strings.HasPrefix(filepath.Base(path), newLeasePrefix)
 	file, err := openRegular(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCorrupt) { // released meanwhile; planted
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrCorrupt): // released meanwhile; planted
+		return nil
+	case errors.Is(err, fs.ErrPermission) && unborn: // of another user, and holds nothing
 		return nil
 	}
 	if err != nil {
@@ -198,14 +217,14 @@ func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
 	if err != nil {
 		return err
 	}
-	unlock, dead, err := s.claim(parseOwner(raw), path, info.ModTime())
+	unlock, fate, err := s.claim(parseOwner(raw), path, info.ModTime())
 	if err != nil {
 		return err
 	}
-	if dead {
+	if fate != alive {
 		return errors.Join(ignoreMissing(os.Remove(path)), unlock())
 	}
-	if strings.HasPrefix(filepath.Base(path), newLeasePrefix) {
+	if unborn {
 		return nil
 	}
 	for line := range strings.Lines(string(raw)) {

@@ -56,20 +56,50 @@ func parseOwner(raw []byte) owner {
 	return o
 }
 
-// claim takes what o left at path, a file on which o holds a shared lock for as long as it lives. ok is true when o
-// is dead for certain: then the caller holds the exclusive lock until it calls unlock. lastSeen is when o was last
-// known to live; it decides where the lock cannot.
-func (s *Store) claim(o owner, path string, lastSeen time.Time) (unlock func() error, ok bool, err error) {
+// sameKernel tells whether the kernel that runs o, or ran it, is the one that runs us.
+func (o owner) sameKernel() bool {
 	me := self()
-	sameKernel := o.Boot == me.Boot && (o.Boot != "" || o.Host == me.Host)
-	if !s.format.Locks || !sameKernel {
-		if time.Since(lastSeen) < deadAfter {
-			return nil, false, nil
-		}
+	return o.Boot == me.Boot && (o.Boot != "" || o.Host == me.Host)
+}
+
+// sameBoot is sameKernel for certain: what o wrote and did not sync is still there.
+func (o owner) sameBoot() bool { return o.Boot != "" && o.Boot == self().Boot }
+
+// rebooted tells whether the machine of o is ours, started anew since.
+func (o owner) rebooted() bool {
+	me := self()
+	return o.Host == me.Host && o.Boot != "" && me.Boot != "" && o.Boot != me.Boot
+}
+
+// fate is what became of an owner, as far as it is known.
+type fate int
+
+const (
+	alive  fate = iota // or not heard from for too short a time to tell
+	silent             // not heard from for deadAfter. It may be asleep, and write on when it wakes
+	lost               // dead for certain; but what it had not synced may have gone with its machine
+	dead               // for certain, and all that it wrote is there
+)
+
+// claim takes what o left at path, a file on which o holds a shared lock for as long as it lives. Unless o is alive the
+// caller then holds the exclusive lock until it calls unlock. lastSeen is when o was last known to live; it decides
+// where the lock cannot.
+func (s *Store) claim(o owner, path string, lastSeen time.Time) (unlock func() error, f fate, err error) {
+	f = silent
+	switch {
+	case s.format.Locks && o.sameBoot():
+		f = dead
+	case s.format.Locks && o.sameKernel():
+		f = lost
+	case time.Since(lastSeen) < deadAfter:
+		return nil, alive, nil
 	}
-	unlock, ok, err = flock.TryLockSame(path)
+	unlock, ok, err := flock.TryLockSame(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil // its owner, or another heir, was faster
+		return nil, alive, nil // its owner, or another heir, was faster
 	}
-	return unlock, ok, err
+	if err != nil || !ok {
+		return nil, alive, err
+	}
+	return unlock, f, nil
 }

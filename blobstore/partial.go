@@ -1,14 +1,16 @@
 package blobstore
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/flock"
@@ -24,12 +26,14 @@ const (
 	dataFile    = "data"
 	journalFile = "journal"
 	ownerFile   = "owner"
+	closedFile  = "closed" // the owner's file, once the owner will not write any more
 
 	recordSize = 16 // a journal record: start and end of an extent, big endian
 )
 
 // partial is the folder of one ingest, private to its process for as long as that lives: the data, a journal of the
-// extents that were written, and the owner, on which the process holds a shared lock.
+// extents that were written, and the owner, on which the process holds a shared lock. When the process closes the
+// ingest itself, the owner's file gets another name.
 //
 // The journal is not synced: the page cache outlives a killed process. After a power cut it may claim bytes that are
 // not there; the digest finds out, and the blob is written anew.
@@ -59,7 +63,16 @@ func (s *Store) openPartial(id string, size int64) (p *partial, have extents, er
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return nil, nil, err
 	}
-	return usePartial(path, size)
+	if s.format.Shared { // every member of the group may remove what another left
+		err = os.Chmod(path, 0o775|fs.ModeSetgid)
+	}
+	if err == nil {
+		p, have, err = usePartial(path, size)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, removePartial(path))
+	}
+	return p, have, nil
 }
 
 func (s *Store) partialPath(id string) string { return filepath.Join(s.Dir("ingest"), id+"."+nonce()) }
@@ -75,11 +88,10 @@ func usePartial(path string, size int64) (p *partial, have extents, err error) {
 	if err = p.own(); err != nil {
 		return p, nil, err
 	}
-	const flags = os.O_RDWR | os.O_CREATE
-	if p.data, err = os.OpenFile(filepath.Join(path, dataFile), flags, 0o644); err != nil {
+	if p.data, err = openPrivate(filepath.Join(path, dataFile)); err != nil {
 		return p, nil, err
 	}
-	if p.journal, err = os.OpenFile(filepath.Join(path, journalFile), flags, 0o644); err != nil {
+	if p.journal, err = openPrivate(filepath.Join(path, journalFile)); err != nil {
 		return p, nil, err
 	}
 	have, err = p.replay(size)
@@ -93,85 +105,17 @@ func (p *partial) own() error {
 		return err
 	}
 	path := filepath.Join(p.path, ownerFile)
-	if p.owned, err = flock.Share(path); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	file, err := openPrivate(path)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(line)
+	if p.owned, err = flock.Share(path); err == nil {
+		err = file.Truncate(0)
+	}
+	if err == nil {
+		_, err = file.Write(line)
+	}
 	return errors.Join(err, file.Close())
-}
-
-// adopt takes over the fullest partial of id whose owner is dead, by a rename that one heir wins. It is a favour: what
-// cannot be adopted is left where it is.
-func (s *Store) adopt(id string) (path string, ok bool) {
-	var best string
-	var most int64 = -1
-	for _, dir := range s.partials(id) {
-		if info, err := os.Lstat(filepath.Join(dir, dataFile)); err == nil && info.Mode().IsRegular() && info.Size() > most {
-			best, most = dir, info.Size()
-		}
-	}
-	if best == "" {
-		return "", false
-	}
-	path = s.partialPath(id)
-	unlock, dead, err := s.claimPartial(best)
-	if err == nil && dead {
-		err = errors.Join(durable.Move(best, path), unlock())
-	}
-	if err != nil {
-		s.log.Debug("a partial blob could not be adopted", "partial", best, "error", err)
-	}
-	return path, err == nil && dead
-}
-
-// partials are the folders of id in ingest/, and of all when id is empty.
-func (s *Store) partials(id string) []string {
-	entries, err := os.ReadDir(s.Dir("ingest"))
-	if err != nil {
-		return nil
-	}
-	var dirs []string
-	for _, e := range entries {
-		if name, _, ok := strings.Cut(e.Name(), "."); ok && e.IsDir() && (id == "" || name == id) {
-			dirs = append(dirs, filepath.Join(s.Dir("ingest"), e.Name()))
-		}
-	}
-	return dirs
-}
-
-// claimPartial is claim for the owner of the partial in dir. A machine that was started anew has no other processes
-// than ours, so there the partial need not be old.
-func (s *Store) claimPartial(dir string) (unlock func() error, dead bool, err error) {
-	path := filepath.Join(dir, ownerFile)
-	file, err := openRegular(path)
-	if err != nil {
-		return nil, false, err
-	}
-	raw, err := readLimited(file, 4<<10)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, false, err
-	}
-	var lastSeen time.Time
-	o, me := parseOwner(raw), self()
-	if o.Host != me.Host || o.Boot == me.Boot {
-		lastSeen = lastWrite(dir)
-	}
-	return s.claim(o, path, lastSeen)
-}
-
-// lastWrite is when something was last written in the folder of an ingest.
-func lastWrite(dir string) time.Time {
-	var last time.Time
-	for _, name := range []string{"", dataFile, ownerFile} {
-		if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
-		}
-	}
-	return last
 }
 
 // replay reads the journal: the extents of the data that were written. What the data's own size contradicts is cut.
@@ -188,19 +132,30 @@ func (p *partial) replay(size int64) (extents, error) {
 	if err != nil {
 		return nil, err
 	}
-	var have extents
-	for ; len(raw) >= recordSize; raw = raw[recordSize:] {
-		start, end := int64(binary.BigEndian.Uint64(raw)), int64(binary.BigEndian.Uint64(raw[8:]))
-		if start >= 0 {
-			have.add(start, min(end, length))
-		}
-	}
+	have := parseJournal(raw, length)
 	return have, p.restart(have)
 }
 
-// restart writes the journal anew, as short as it can be.
+// parseJournal gives what the records of a journal claim of the first length bytes. A journal may say anything.
+func parseJournal(raw []byte, length int64) extents {
+	var records []extent
+	for ; len(raw) >= recordSize; raw = raw[recordSize:] {
+		start, end := int64(binary.BigEndian.Uint64(raw)), int64(binary.BigEndian.Uint64(raw[8:]))
+		if 0 <= start && start < end {
+			records = append(records, extent{start, min(end, length)})
+		}
+	}
+	slices.SortFunc(records, func(a, b extent) int { return cmp.Compare(a.start, b.start) })
+	var have extents
+	for _, e := range records { // in order, so that each is added at the end
+		have.add(e.start, e.end)
+	}
+	return have
+}
+
+// restart writes the journal anew, as short as it can be, and cuts what the data has beyond it.
 func (p *partial) restart(have extents) error {
-	if err := errors.Join(p.journal.Truncate(0), truncateUnless(p.data, len(have) > 0)); err != nil {
+	if err := errors.Join(p.journal.Truncate(0), p.data.Truncate(have.end())); err != nil {
 		return err
 	}
 	p.records, p.last = 0, extent{}
@@ -210,13 +165,6 @@ func (p *partial) restart(have extents) error {
 		}
 	}
 	return nil
-}
-
-func truncateUnless(f *os.File, keep bool) error {
-	if keep {
-		return nil
-	}
-	return f.Truncate(0)
 }
 
 // write puts b into the data, whole, and then into the journal.
@@ -246,12 +194,14 @@ func (p *partial) record(e extent) error {
 	return nil
 }
 
-// keep ends the use of the folder and leaves it for an heir, unless there is nothing in it to inherit.
+// keep ends the use of the folder and leaves it for an heir, unless there is nothing in it to inherit. It says goodbye,
+// for those who cannot see that the lock is free.
 func (p *partial) keep() error {
 	if p.records == 0 || strings.HasPrefix(filepath.Base(p.path), anonymous) {
 		return p.remove()
 	}
-	return p.close()
+	err := durable.Move(filepath.Join(p.path, ownerFile), filepath.Join(p.path, closedFile))
+	return errors.Join(ignoreMissing(err), p.close())
 }
 
 // remove ends the use of the folder and deletes it.
@@ -275,7 +225,7 @@ func (p *partial) close() error {
 // removePartial deletes the folder of an ingest and the files that an ingest makes there; others keep it.
 func removePartial(dir string) error {
 	var errs []error
-	for _, name := range []string{dataFile, journalFile, ownerFile} {
+	for _, name := range []string{dataFile, journalFile, closedFile, ownerFile} {
 		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, name))))
 	}
 	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mstore/mstore/internal/flock"
 )
 
 // openRegular opens a file for reading that must be regular: a link is not followed, a pipe does not block, and both
@@ -31,6 +33,51 @@ func openRegular(path string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// openPrivate opens a file of a partial for reading and writing, making it. It must be a regular file with one name: a
+// link that somebody planted is neither followed nor written through. One that its process had made a blob in all but
+// name, when it was killed, gets its mode of before.
+func openPrivate(path string) (*os.File, error) {
+	const flags = os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = reopenWritable(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPrivate(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func reopenWritable(path string) (*os.File, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := checkPrivate(f); err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+}
+
+func checkPrivate(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !info.Mode().IsRegular() || !ok || stat.Nlink != 1 {
+		return fmt.Errorf("%s is not a file of one name", f.Name())
+	}
+	return nil
 }
 
 // checkOwner refuses a store that others may write to and that was not made for it.
@@ -65,7 +112,7 @@ func keepLocked(path string) (*os.File, error) {
 		return nil, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if err == nil {
+	if err == nil || flock.Unsupported(err) {
 		_, err = unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
 	}
 	if err != nil {

@@ -19,6 +19,14 @@ func openRegular(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
+// openPrivate opens a file of a partial for reading and writing, making it. A link is not followed.
+func openPrivate(path string) (*os.File, error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file of one name", path)
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+}
+
 // checkOwner trusts the access lists of the folder, which are not ours to read.
 func checkOwner(string, fs.FileInfo, bool) error { return nil }
 

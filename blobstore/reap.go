@@ -26,14 +26,14 @@ func (s *Store) ReapIngests(keep time.Duration) (freed int64, err error) {
 }
 
 func (s *Store) reapIngest(dir string) (freed int64, err error) {
-	unlock, dead, err := s.claimPartial(dir)
+	unlock, f, err := s.claimPartial(dir)
 	if errors.Is(err, fs.ErrNotExist) { // its process was killed before it could say whose it is, or is about to
 		if time.Since(lastWrite(dir)) < deadAfter {
 			return 0, nil
 		}
 		return 0, removePartial(dir)
 	}
-	if err != nil || !dead {
+	if err != nil || f == alive {
 		return 0, err
 	}
 	if info, err := os.Lstat(filepath.Join(dir, dataFile)); err == nil {

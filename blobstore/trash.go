@@ -51,7 +51,8 @@ func (s *Store) Trash(d digest.Digest) (Trashed, error) {
 	return t, err
 }
 
-// Trashed is what lies in trash now, left by sweeps that are under way or were killed.
+// Trashed is what lies in trash now, left by sweeps that are under way or were killed. What lay under a blob's name and
+// was no blob is there too, for a person to look at; it is skipped.
 func (s *Store) Trashed() ([]Trashed, error) {
 	entries, err := os.ReadDir(s.Dir("trash"))
 	if err != nil {
@@ -59,10 +60,10 @@ func (s *Store) Trashed() ([]Trashed, error) {
 	}
 	var all []Trashed
 	for _, e := range entries {
-		hex, nonce, _ := strings.Cut(e.Name(), ".")
+		hex, _, _ := strings.Cut(e.Name(), ".")
 		k, err := key.ParseHex(hex)
 		info, statErr := e.Info()
-		if err != nil || statErr != nil || !info.Mode().IsRegular() || strings.Contains(nonce, ".") {
+		if err != nil || statErr != nil || !info.Mode().IsRegular() {
 			continue
 		}
 		all = append(all, Trashed{s, k, filepath.Join(s.Dir("trash"), e.Name()), info.Size()})
@@ -85,8 +86,12 @@ func (s *Store) restore(k key.Key) error {
 		return err
 	}
 	for _, t := range all {
-		if t.key == k {
-			return t.Restore()
+		if t.key != k {
+			continue
+		}
+		err := durable.Move(t.path, k.In(s.blobs()))
+		if !errors.Is(err, fs.ErrNotExist) { // this one is back; or was deleted, and there may be another
+			return err
 		}
 	}
 	return nil
