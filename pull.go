@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -91,8 +92,8 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 			return nil, err
 		}
 	}
-	// A name that is in the store wins: it is pulled from where it came.
-	if tag, err := s.lookup(typed); err == nil && tag.Source.Reference != "" && o.Digest == "" {
+	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
+	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
 		p.ref = tag.Source.Reference
 		p.options.Source.PlainHTTP = o.PlainHTTP || tag.Source.PlainHTTP
 		if o.As == "" {
@@ -100,6 +101,10 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 		}
 	}
 	return p, s.choose(p)
+}
+
+func comesFromElsewhere(tag tags.Tag) bool {
+	return tag.Source.Reference != "" && !strings.HasPrefix(tag.Source.Reference, "file:")
 }
 
 // choose finds the source of a pull, and what the store has under its name.

@@ -16,6 +16,22 @@ type from struct {
 	origins []transfer.Origin
 }
 
+// onThisMachine is an origin whose bytes are a file that can be shared or copied.
+type onThisMachine interface{ Path() (string, error) }
+
+// path is the file on this machine that has the bytes; empty when there is none, or its origin cannot say where.
+func (f from) path() string {
+	if f.local != "" || len(f.origins) == 0 {
+		return f.local
+	}
+	if origin, ok := f.origins[0].(onThisMachine); ok {
+		if path, err := origin.Path(); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // again is from with the next origin first; ok tells whether asking again can give other bytes.
 func (f from) again() (again from, ok bool) {
 	if len(f.origins) == 0 {
@@ -31,8 +47,8 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 	switch {
 	case from.memory != nil:
 		_, err = counted{in, file}.WriteAt(from.memory, 0)
-	case from.local != "":
-		err = copyFile(ctx, in, from.local, file)
+	case from.path() != "":
+		err = copyFile(ctx, in, from.path(), file)
 	default:
 		_, err = transfer.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
 	}
