@@ -41,50 +41,51 @@ const (
 	reserved          // link-local, cloud metadata, unspecified, multicast: nobody is sent there
 )
 
-var (
-	carrierNAT  = netip.MustParsePrefix("100.64.0.0/10")
-	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
-	nat64       = netip.MustParsePrefix("64:ff9b::/96")
-	sixToFour   = netip.MustParsePrefix("2002::/16")
+// networks are those that are not what their addresses look like to package netip. The last four are the services of
+// clouds that tell secrets to whoever asks, outside of the link-local networks.
+var networks = []struct {
+	prefix netip.Prefix
+	near   nearness
+}{
+	{netip.MustParsePrefix("0.0.0.0/8"), reserved},
+	{netip.MustParsePrefix("100.100.100.200/32"), reserved},
+	{netip.MustParsePrefix("168.63.129.16/32"), reserved},
+	{netip.MustParsePrefix("fd00:ec2::/32"), reserved},
+	{netip.MustParsePrefix("fd20:ce::254/128"), reserved},
+	{netip.MustParsePrefix("100.64.0.0/10"), private}, // of carriers; the cloud's service above lies in it
+}
 
-	// metadata are the services of clouds that tell secrets to whoever asks, outside of the link-local networks.
-	metadata = []netip.Addr{
-		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16"),
-		netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd00:ec2::23"), netip.MustParseAddr("fd20:ce::254"),
-	}
-)
+// wrappers are the IPv6 networks whose addresses hold an IPv4 address, from the byte at.
+var wrappers = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
+}
 
 func nearnessOf(addr netip.Addr) nearness {
-	addr = unwrap(addr)
-	for _, m := range metadata {
-		if addr == m {
-			return reserved
+	addr = addr.Unmap().WithZone("")
+	for _, w := range wrappers {
+		if w.prefix.Contains(addr) {
+			b := addr.As16()
+			addr = netip.AddrFrom4([4]byte(b[w.at : w.at+4]))
+		}
+	}
+	for _, n := range networks {
+		if n.prefix.Contains(addr) {
+			return n.near
 		}
 	}
 	switch {
 	case addr.IsLoopback():
 		return loopback
-	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast(), thisNetwork.Contains(addr):
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast():
 		return reserved
-	case addr.IsPrivate(), carrierNAT.Contains(addr):
+	case addr.IsPrivate():
 		return private
 	}
 	return public
-}
-
-// unwrap is the IPv4 address that an IPv6 address stands for, where it does.
-func unwrap(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if !addr.Is6() {
-		return addr
-	}
-	switch b := addr.As16(); {
-	case nat64.Contains(addr):
-		return netip.AddrFrom4([4]byte(b[12:16]))
-	case sixToFour.Contains(addr):
-		return netip.AddrFrom4([4]byte(b[2:6]))
-	}
-	return addr
 }
 
 // nearnessOfHost is that of a registry: of its address farthest away, when it has several, and public when it cannot

@@ -203,8 +203,7 @@ func TestResolveOfASilentServerEnds(t *testing.T) {
 	_, err := client(t).Resolve(t.Context(), host+"/m", source.Options{
 		PlainHTTP: true, Transfer: transfer.Options{Stall: 50 * time.Millisecond, Retries: -1},
 	})
-	var stall *transfer.StallError
-	if !errors.As(err, &stall) {
+	if _, ok := errors.AsType[*transfer.StallError](err); !ok {
 		t.Errorf("Resolve = %v, want a StallError", err)
 	}
 }

@@ -35,7 +35,7 @@ func (o *origin) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64,
 	if off > 0 || n >= 0 {
 		req.Header.Set("Range", transfer.Range(off, n))
 	}
-	resp, err := o.repo.send(req)
+	resp, err := o.repo.send(req) //nolint:bodyclose // Answer and fail see to it
 	if err != nil {
 		return nil, 0, err
 	}

@@ -143,6 +143,7 @@ func (c *Client) ping(ctx context.Context, base *url.URL) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	req.Header.Set("User-Agent", c.opts.UserAgent)
 	resp, err := c.http.Do(req.WithContext(withHome(ctx, base)))
 	if err != nil {
 		return false, transfer.RedactError(err)

@@ -17,10 +17,8 @@ import (
 )
 
 // accepted are the media types that are understood, as an Accept header.
-var accepted = strings.Join([]string{
-	ocispec.MediaTypeImageManifest, manifest.MediaTypeDockerManifest,
-	ocispec.MediaTypeImageIndex, manifest.MediaTypeDockerList,
-}, ", ")
+const accepted = ocispec.MediaTypeImageManifest + ", " + manifest.MediaTypeDockerManifest + ", " +
+	ocispec.MediaTypeImageIndex + ", " + manifest.MediaTypeDockerList
 
 const digestHeader = "Docker-Content-Digest"
 

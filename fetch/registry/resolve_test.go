@@ -23,38 +23,40 @@ import (
 	"github.com/mstore/mstore/manifest"
 )
 
-// each runs a test against both implementations of a registry.
-func each(t *testing.T, test func(t *testing.T, host string)) {
-	t.Helper()
-	t.Run("distribution", func(t *testing.T) { test(t, registrytest.Start(t, registrytest.Options{}).Host) })
-	t.Run("crane", func(t *testing.T) { test(t, registrytest.StartCrane(t).Host) })
+// registries are the implementations that tests run against.
+var registries = map[string]func(t *testing.T) (host string){
+	"distribution": func(t *testing.T) string { t.Helper(); return registrytest.Start(t, registrytest.Options{}).Host },
+	"crane":        func(t *testing.T) string { t.Helper(); return registrytest.StartCrane(t).Host },
 }
 
 func TestPushThenResolveAndFetch(t *testing.T) {
-	each(t, func(t *testing.T, host string) {
-		c := client(t)
-		pushed := newModel(t, 3<<20, 17, 0)
-		pushed.push(t, target(t, c, host+"/org/model:v1"))
-		want := pushed.m.Descriptor.Digest
+	for name, start := range registries {
+		t.Run(name, func(t *testing.T) {
+			host := start(t)
+			c := client(t)
+			pushed := newModel(t, 3<<20, 17, 0)
+			pushed.push(t, target(t, c, host+"/org/model:v1"))
+			want := pushed.m.Descriptor.Digest
 
-		for _, ref := range []string{
-			host + "/org/model:v1", host + "/org/model@" + string(want), host + "/org/model:v1@" + string(want),
-		} {
-			m := resolve(t, c, ref, source.Options{})
-			if m.Digest != want || m.Manifest == nil || m.Manifest.Descriptor.Digest != want || m.Unchanged || !m.PlainHTTP {
-				t.Fatalf("Resolve(%s) = %+v", ref, m)
-			}
-			if m.Reference != "oci://"+ref {
-				t.Errorf("Reference = %q, want oci://%s", m.Reference, ref)
-			}
-			for i, layer := range pushed.layers {
-				got, stats, err := fetch(t, m, describe(layer))
-				if err != nil || !bytes.Equal(got, layer) || stats.Retries != 0 {
-					t.Errorf("layer %d: %d bytes, %+v, %v", i, len(got), stats, err)
+			for _, ref := range []string{
+				host + "/org/model:v1", host + "/org/model@" + string(want), host + "/org/model:v1@" + string(want),
+			} {
+				m := resolve(t, c, ref, source.Options{})
+				if m.Digest != want || m.Manifest == nil || m.Manifest.Descriptor.Digest != want || m.Unchanged || !m.PlainHTTP {
+					t.Fatalf("Resolve(%s) = %+v", ref, m)
+				}
+				if m.Reference != "oci://"+ref {
+					t.Errorf("Reference = %q, want oci://%s", m.Reference, ref)
+				}
+				for i, layer := range pushed.layers {
+					got, stats, err := fetch(t, m, describe(layer))
+					if err != nil || !bytes.Equal(got, layer) || stats.Retries != 0 {
+						t.Errorf("layer %d: %d bytes, %+v, %v", i, len(got), stats, err)
+					}
 				}
 			}
-		}
-	})
+		})
+	}
 }
 
 func TestNames(t *testing.T) {
@@ -79,7 +81,7 @@ func TestNames(t *testing.T) {
 func TestUnchangedIsOneRequest(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{})
 	host, asked := proxy(t, r.Host, nil)
-	c := client(t)
+	c := client(t, func(o *registry.Options) { o.UserAgent = "mstore/test" })
 	pushed := newModel(t, 5)
 	pushed.push(t, target(t, c, r.Host+"/m:v1"))
 	have := pushed.m.Descriptor.Digest
@@ -88,8 +90,8 @@ func TestUnchangedIsOneRequest(t *testing.T) {
 	if !m.Unchanged || m.Digest != have || m.Manifest != nil || m.Name != host+"/m:v1" {
 		t.Errorf("Resolve = %+v, want unchanged", m)
 	}
-	if got := asked.requests(); len(got) != 1 || got[0].Method != http.MethodHead {
-		t.Errorf("requests %v, want one HEAD", got)
+	if got := asked.requests(); len(got) != 1 || got[0].Method != http.MethodHead || got[0].Header.Get("User-Agent") != "mstore/test" {
+		t.Errorf("requests %v, want one HEAD of mstore/test", got)
 	}
 	m = resolve(t, c, "127.0.0.1:1/m@"+string(have), source.Options{Have: have})
 	if !m.Unchanged {
@@ -102,58 +104,64 @@ func TestUnchangedIsOneRequest(t *testing.T) {
 }
 
 func TestIndexByPlatform(t *testing.T) {
-	each(t, func(t *testing.T, host string) {
-		c := client(t)
-		platforms := []ocispec.Platform{
-			{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64", Variant: "v8"},
-		}
-		var entries []ocispec.Descriptor
-		for i, p := range platforms {
-			m := newModel(t, 10+i)
-			m.push(t, target(t, c, host+"/m@"+string(m.m.Descriptor.Digest)))
-			d := m.m.Descriptor
-			d.Platform = &p
-			entries = append(entries, d)
-		}
-		raw := index(t, entries...)
-		top, err := target(t, c, host+"/m:v1").PushManifest(t.Context(), ocispec.MediaTypeImageIndex, raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, p := range platforms {
-			m := resolve(t, c, host+"/m:v1", source.Options{Platform: &p})
-			if m.Digest != top || m.Manifest.Descriptor.Digest != entries[i].Digest {
-				t.Errorf("for %v: %s leads to %s", p, m.Digest, m.Manifest.Descriptor.Digest)
+	for name, start := range registries {
+		t.Run(name, func(t *testing.T) {
+			host := start(t)
+			c := client(t)
+			platforms := []ocispec.Platform{
+				{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64", Variant: "v8"},
 			}
-		}
-		if m := resolve(t, c, host+"/m:v1", source.Options{Have: top}); !m.Unchanged {
-			t.Error("an index that is had is not unchanged")
-		}
-		other := &ocispec.Platform{OS: "plan9", Architecture: "mips"}
-		if _, err := c.Resolve(t.Context(), host+"/m:v1", source.Options{Platform: other}); !errors.Is(err, manifest.ErrNoPlatform) {
-			t.Errorf("for plan9: %v, want ErrNoPlatform", err)
-		}
-	})
+			var entries []ocispec.Descriptor
+			for i, p := range platforms {
+				m := newModel(t, 10+i)
+				m.push(t, target(t, c, host+"/m@"+string(m.m.Descriptor.Digest)))
+				d := m.m.Descriptor
+				d.Platform = &p
+				entries = append(entries, d)
+			}
+			raw := index(t, entries...)
+			top, err := target(t, c, host+"/m:v1").PushManifest(t.Context(), ocispec.MediaTypeImageIndex, raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, p := range platforms {
+				m := resolve(t, c, host+"/m:v1", source.Options{Platform: &p})
+				if m.Digest != top || m.Manifest.Descriptor.Digest != entries[i].Digest {
+					t.Errorf("for %v: %s leads to %s", p, m.Digest, m.Manifest.Descriptor.Digest)
+				}
+			}
+			if m := resolve(t, c, host+"/m:v1", source.Options{Have: top}); !m.Unchanged {
+				t.Error("an index that is had is not unchanged")
+			}
+			other := &ocispec.Platform{OS: "plan9", Architecture: "mips"}
+			if _, err := c.Resolve(t.Context(), host+"/m:v1", source.Options{Platform: other}); !errors.Is(err, manifest.ErrNoPlatform) {
+				t.Errorf("for plan9: %v, want ErrNoPlatform", err)
+			}
+		})
+	}
 }
 
 func TestNotFoundSaysWhat(t *testing.T) {
-	each(t, func(t *testing.T, host string) {
-		c := client(t)
-		newModel(t, 5).push(t, target(t, c, host+"/there:v1"))
-		for ref, want := range map[string]string{
-			host + "/there:v2":     "manifest v2 of " + host + "/there",
-			host + "/not/there:v1": "repository " + host + "/not/there",
-		} {
-			_, err := c.Resolve(t.Context(), ref, source.Options{})
-			if !errors.Is(err, registry.ErrNotFound) || !strings.HasPrefix(err.Error(), want) {
-				t.Errorf("Resolve(%s) = %v, want ErrNotFound of %q", ref, err, want)
+	for name, start := range registries {
+		t.Run(name, func(t *testing.T) {
+			host := start(t)
+			c := client(t)
+			newModel(t, 5).push(t, target(t, c, host+"/there:v1"))
+			for ref, want := range map[string]string{
+				host + "/there:v2":     "manifest v2 of " + host + "/there",
+				host + "/not/there:v1": "repository " + host + "/not/there",
+			} {
+				_, err := c.Resolve(t.Context(), ref, source.Options{})
+				if !errors.Is(err, registry.ErrNotFound) || !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("Resolve(%s) = %v, want ErrNotFound of %q", ref, err, want)
+				}
 			}
-		}
-		m := resolve(t, c, host+"/there:v1", source.Options{})
-		if _, _, err := fetch(t, m, describe([]byte("nothing like it"))); !errors.Is(err, registry.ErrNotFound) {
-			t.Errorf("fetch of a blob that is not there = %v", err)
-		}
-	})
+			m := resolve(t, c, host+"/there:v1", source.Options{})
+			if _, _, err := fetch(t, m, describe([]byte("nothing like it"))); !errors.Is(err, registry.ErrNotFound) {
+				t.Errorf("fetch of a blob that is not there = %v", err)
+			}
+		})
+	}
 }
 
 func TestNobodyThereIsANetError(t *testing.T) {
@@ -167,8 +175,7 @@ func TestNobodyThereIsANetError(t *testing.T) {
 		}
 	}
 	_, err := target(t, client(t), r.Host+"/m", plainHTTP).HasBlob(t.Context(), describe(nil))
-	var op *net.OpError
-	if !errors.As(err, &op) {
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
 		t.Errorf("HasBlob at nobody's = %v, want the error of net", err)
 	}
 }
@@ -246,22 +253,25 @@ func TestForeignPushIsResolved(t *testing.T) {
 }
 
 func TestForeignPullOfAPush(t *testing.T) {
-	each(t, func(t *testing.T, host string) {
-		pushed := newModel(t, 300<<10)
-		pushed.push(t, target(t, client(t), host+"/m:v1"))
-		out, err := exec.CommandContext(t.Context(), registrytest.Tool(t, "crane"), "digest", "--insecure", host+"/m:v1").CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != string(pushed.m.Descriptor.Digest) {
-			t.Errorf("crane digest: %s, %v", out, err)
-		}
-		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), registrytest.Tool(t, "oras"), "pull", "--plain-http", "-o", dir, host+"/m:v1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("oras pull: %v: %s", err, out)
-		}
-		if got := read(t, filepath.Join(dir, "a.bin")); got != string(pushed.layers[0]) {
-			t.Errorf("oras pulled %d other bytes", len(got))
-		}
-	})
+	for name, start := range registries {
+		t.Run(name, func(t *testing.T) {
+			host := start(t)
+			pushed := newModel(t, 300<<10)
+			pushed.push(t, target(t, client(t), host+"/m:v1"))
+			out, err := exec.CommandContext(t.Context(), registrytest.Tool(t, "crane"), "digest", "--insecure", host+"/m:v1").CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != string(pushed.m.Descriptor.Digest) {
+				t.Errorf("crane digest: %s, %v", out, err)
+			}
+			dir := t.TempDir()
+			cmd := exec.CommandContext(t.Context(), registrytest.Tool(t, "oras"), "pull", "--plain-http", "-o", dir, host+"/m:v1")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("oras pull: %v: %s", err, out)
+			}
+			if got := read(t, filepath.Join(dir, "a.bin")); got != string(pushed.layers[0]) {
+				t.Errorf("oras pulled %d other bytes", len(got))
+			}
+		})
+	}
 }
 
 var _ transfer.Sink = (*buffer)(nil)

@@ -29,7 +29,7 @@ const (
 // newHTTP makes the client under all requests: HTTP/1.1, because ranges in parallel want connections in parallel;
 // no compression, because offsets are of the bytes themselves; and every request through the guard.
 func newHTTP(opts Options) *http.Client {
-	var next http.RoundTripper = http.DefaultTransport
+	next := http.DefaultTransport
 	if opts.HTTP != nil && opts.HTTP.Transport != nil {
 		next = opts.HTTP.Transport
 	}

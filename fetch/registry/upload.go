@@ -111,8 +111,8 @@ func (t *Target) put(
 		_ = resp.Body.Close()
 		return confirm(resp, desc.Digest)
 	case http.StatusNotFound:
-		// Not ErrNotFound: the next try opens a new session.
-		return fmt.Errorf("%w: the upload session is gone: %s", transfer.ErrInterrupted, transfer.NewStatusError(resp, explain))
+		// The status is final, but not for the blob: the next try opens a new session.
+		return fmt.Errorf("%w: the upload session is gone: %s", transfer.ErrInterrupted, transfer.NewStatusError(resp, explain).Error())
 	}
 	return t.repo.fail(resp, "upload")
 }

@@ -39,8 +39,7 @@ func (b *budget) spend(err error, got int64) (wait time.Duration, ok bool) {
 		most = min(2*most, mostWait)
 	}
 	wait = b.opts.Jitter(most)
-	var status *StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*StatusError](err); ok {
 		wait = max(wait, min(status.RetryAfter, MaxRetryAfter))
 	}
 	return wait, true

@@ -43,6 +43,9 @@ func Answer(resp *http.Response, off, n int64) (body io.ReadCloser, at int64, er
 		if resp.Header.Get("Content-Range") != "" && resp.Request.Header.Get("Range") != "" {
 			return nil, 0, fmt.Errorf("%w: 200 with a Content-Range", ErrRange)
 		}
+		if n > 0 && resp.ContentLength >= 0 && resp.ContentLength <= off && resp.Header.Get("Content-Encoding") == "" {
+			return nil, 0, fmt.Errorf("%w: the whole is %d bytes, and those after %d are missing", ErrInterrupted, resp.ContentLength, off)
+		}
 		body, err = identity(resp, off, n)
 		return body, 0, err
 	case http.StatusPartialContent:
@@ -114,7 +117,7 @@ func parseContentRange(s string) (first, last, total int64, ok bool) {
 
 func number(s string) (int64, bool) {
 	n, err := strconv.ParseUint(s, 10, 63)
-	return int64(n), err == nil //nolint:gosec // 63 bits fit
+	return int64(n), err == nil
 }
 
 // NewStatusError makes an error of an answer, reads at most 64 KiB of its body and closes it. explain finds what a

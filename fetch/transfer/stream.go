@@ -134,8 +134,7 @@ func fill(src io.Reader, buf []byte) (n int, err error) {
 
 // interrupted is the error of a body that broke off at pos. Whatever its cause, the bytes before it may be kept.
 func interrupted(err error, pos int64) error {
-	var slow *StallError
-	if errors.As(err, &slow) {
+	if _, ok := errors.AsType[*StallError](err); ok {
 		return err
 	}
 	if errors.Is(err, io.EOF) {

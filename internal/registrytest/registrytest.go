@@ -93,7 +93,7 @@ func Serve(ctx context.Context, binary, conf string, opts Options) (*Registry, e
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "serve", file) //nolint:noctx // it lives until Stop, not until ctx
+	cmd := exec.Command(binary, "serve", file) // it lives until Stop, not until ctx
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	r, err := start(ctx, cmd, regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`))
 	if err != nil {

@@ -1,0 +1,125 @@
+package transfer_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/mstore/mstore/fetch/transfer"
+)
+
+// blobSize is more than one buffer and no multiple of anything.
+const blobSize = 1<<20 + 12_345
+
+// blob is what every server of these tests should serve.
+func blob(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+// sink is a blob in memory that begins with a part it had before.
+type sink struct {
+	data    []byte
+	have    int64
+	unknown bool // its size is not known
+	had     int64
+	err     error // of the next write
+}
+
+func newSink(size, had int) *sink {
+	s := &sink{data: make([]byte, size), have: int64(had), had: int64(had)}
+	copy(s.data, blob(size)[:had])
+	return s
+}
+
+func (s *sink) WriteAt(p []byte, off int64) (int, error) {
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case off != s.have:
+		return 0, errors.New("a gap, or bytes that were there")
+	case s.unknown:
+		s.data = append(s.data[:off], p...)
+	case off+int64(len(p)) > int64(len(s.data)):
+		return 0, errors.New("bytes past the end")
+	default:
+		copy(s.data[off:], p)
+	}
+	s.have += int64(len(p))
+	return len(p), nil
+}
+
+func (s *sink) Missing() (off, n int64) {
+	if s.unknown {
+		return s.have, -1
+	}
+	return s.have, int64(len(s.data)) - s.have
+}
+
+// wantBlob fails unless the sink is whole and right.
+func (s *sink) wantBlob(t *testing.T, size int) {
+	t.Helper()
+	if int(s.have) != size || sha256.Sum256(s.data) != sha256.Sum256(blob(size)) {
+		t.Errorf("the sink has %d of %d bytes, or wrong ones", s.have, size)
+	}
+}
+
+// origin is an HTTP origin as a source would make it.
+type origin struct{ url string }
+
+func (o origin) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, http.NoBody)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if off > 0 || n >= 0 {
+		req.Header.Set("Range", transfer.Range(off, n))
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	return transfer.Answer(resp, off, n)
+}
+
+// fake is an origin that is a function.
+type fake func(ctx context.Context, off, n int64) (io.ReadCloser, int64, error)
+
+func (f fake) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+	return f(ctx, off, n)
+}
+
+// serve runs a server and gives it as an origin.
+func serve(t *testing.T, h http.HandlerFunc) origin {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return origin{srv.URL + "/blob?signature=secret"}
+}
+
+// good serves the blob as it should be served.
+func good(w http.ResponseWriter, r *http.Request) {
+	http.ServeContent(w, r, "", time.Time{}, readerAt(blob(blobSize)))
+}
+
+func readerAt(b []byte) io.ReadSeeker { return io.NewSectionReader(bytesAt(b), 0, int64(len(b))) }
+
+type bytesAt []byte
+
+func (b bytesAt) ReadAt(p []byte, off int64) (int, error) { return copy(p, b[off:]), nil }
+
+// nowait retries at once.
+func nowait() transfer.Options {
+	return transfer.Options{
+		Stall:  2 * time.Second,
+		Jitter: func(time.Duration) time.Duration { return 0 },
+	}
+}
