@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -206,10 +207,8 @@ type keySet struct {
 
 // add tells whether key was new.
 func (k *keySet) add(key string) bool {
-	for _, have := range k.few[:k.n] {
-		if have == key {
-			return false
-		}
+	if slices.Contains(k.few[:k.n], key) {
+		return false
 	}
 	if k.n < len(k.few) {
 		k.few[k.n] = key

@@ -39,27 +39,27 @@ type vectorFile struct {
 const vectorDir = "../spec/vectors/manifest"
 
 // vectors reads the list. It fails on few: a list that went empty must not pass.
-func vectors(t testing.TB) []vector {
-	t.Helper()
+func vectors(tb testing.TB) []vector {
+	tb.Helper()
 	raw, err := os.ReadFile(filepath.Join(vectorDir, "vectors.json"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var list struct{ Vectors []vector }
 	if err := json.Unmarshal(raw, &list); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if len(list.Vectors) < 150 {
-		t.Fatalf("%d vectors; there were more", len(list.Vectors))
+		tb.Fatalf("%d vectors; there were more", len(list.Vectors))
 	}
 	return list.Vectors
 }
 
-func (v vector) raw(t testing.TB) []byte {
-	t.Helper()
+func (v vector) raw(tb testing.TB) []byte {
+	tb.Helper()
 	raw, err := os.ReadFile(filepath.Join(vectorDir, v.File))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return raw
 }
@@ -100,6 +100,7 @@ func TestEveryVectorFileIsListed(t *testing.T) {
 }
 
 func (v vector) testManifest(t *testing.T) {
+	t.Helper()
 	raw := v.raw(t)
 	m, err := manifest.Parse(v.ServedAs, raw)
 	if err != nil {
@@ -135,6 +136,7 @@ func (v vector) testManifest(t *testing.T) {
 }
 
 func (v vector) testIndex(t *testing.T) {
+	t.Helper()
 	raw := v.raw(t)
 	x, err := manifest.ParseIndex(v.ServedAs, raw)
 	if err != nil {
@@ -165,6 +167,7 @@ func (v vector) testIndex(t *testing.T) {
 }
 
 func (v vector) testRefused(t *testing.T) {
+	t.Helper()
 	raw := v.raw(t)
 	parse := func() error { _, err := manifest.Parse(v.ServedAs, raw); return err }
 	if v.Index {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,8 @@ import (
 // readFile is the content of the regular file at path, at most limit bytes, and its modification time. It opens
 // nothing else: a symlink is not followed, a FIFO not waited for. It goes around os.File, whose bookkeeping costs more
 // than the reading does when there are ten thousand to read.
-func readFile(path string, limit int) (data []byte, modified time.Time, err error) {
+// The bytes are in buf, which is grown where it must be.
+func readFile(path string, limit int, buf []byte) (data []byte, modified time.Time, err error) {
 	var fd int
 	err = again(func() error {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
@@ -34,7 +36,7 @@ func readFile(path string, limit int) (data []byte, modified time.Time, err erro
 	if st.Size > int64(limit) {
 		return nil, time.Time{}, fmt.Errorf("%d bytes are more than the %d it may have", st.Size, limit)
 	}
-	data = make([]byte, st.Size)
+	data = slices.Grow(buf[:0], int(st.Size))[:st.Size]
 	n, err := readFull(fd, data)
 	if err != nil {
 		return nil, time.Time{}, &fs.PathError{Op: "read", Path: path, Err: err}

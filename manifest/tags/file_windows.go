@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
 // readFile is the content of the regular file at path, at most limit bytes, and its modification time. A link of any
-// sort is not followed.
-func readFile(path string, limit int) (data []byte, modified time.Time, err error) {
+// sort is not followed. The bytes are in buf, which is grown where it must be.
+func readFile(path string, limit int, buf []byte) (data []byte, modified time.Time, err error) {
 	named, err := os.Lstat(path)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -30,8 +31,12 @@ func readFile(path string, limit int) (data []byte, modified time.Time, err erro
 	if info.Size() > int64(limit) {
 		return nil, time.Time{}, fmt.Errorf("%d bytes are more than the %d it may have", info.Size(), limit)
 	}
-	data, err = io.ReadAll(io.LimitReader(f, int64(limit)))
-	return data, info.ModTime(), err
+	data = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
+	n, err := io.ReadFull(f, data)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil // it was cut meanwhile, and is what it is
+	}
+	return data[:n], info.ModTime(), err
 }
 
 // touch sets the modification time of the file at path; a zero time is now.

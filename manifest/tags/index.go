@@ -29,7 +29,7 @@ func (t *Tags) RebuildIndex(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if have, _, err := readFile(t.indexPath(), len(want)); err == nil && bytes.Equal(have, want) {
+	if have, _, err := readFile(t.indexPath(), len(want), nil); err == nil && bytes.Equal(have, want) {
 		return nil
 	}
 	return durable.WriteFile(t.indexPath(), want, t.perm())
@@ -42,7 +42,7 @@ func (t *Tags) CheckIndex() error {
 	if err != nil {
 		return err
 	}
-	have, _, err := readFile(t.indexPath(), len(want))
+	have, _, err := readFile(t.indexPath(), len(want), nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: it is not there", ErrStaleIndex)

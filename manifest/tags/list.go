@@ -67,15 +67,19 @@ func names(dir string) ([]string, error) {
 
 // readAll reads the tags of files, several at once: what costs is the system calls.
 func (t *Tags) readAll(files []string) ([]Tag, []error) {
-	const perWorker = 64 // fewer are read sooner than a goroutine starts
+	const (
+		perWorker = 64 // fewer are read sooner than a goroutine starts
+		usualTag  = 1 << 10
+	)
 	tags, errs := make([]Tag, len(files)), make([]error, len(files))
 	workers := min(runtime.GOMAXPROCS(0)*2, len(files)/perWorker+1)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
+			buf := make([]byte, 0, usualTag)
 			for i := next.Add(1) - 1; i < int64(len(files)); i = next.Add(1) - 1 {
-				tags[i], errs[i] = t.read(files[i])
+				tags[i], errs[i] = t.readInto(files[i], buf)
 			}
 		})
 	}
@@ -84,12 +88,15 @@ func (t *Tags) readAll(files []string) ([]Tag, []error) {
 }
 
 // read is the tag in a file of the folder, Pinned aside. The errors are ErrNotFound and ErrUnreadable.
-func (t *Tags) read(file string) (Tag, error) {
+func (t *Tags) read(file string) (Tag, error) { return t.readInto(file, nil) }
+
+// readInto is read with a buffer for the bytes of the file, if they fit.
+func (t *Tags) readInto(file string, buf []byte) (Tag, error) {
 	name, ok := unescape(file)
 	if !ok {
 		return Tag{}, t.unreadable(file, errors.New("no tag has such a file name"))
 	}
-	data, used, err := readFile(t.tagPath(file), maxTag)
+	data, used, err := readFile(t.tagPath(file), maxTag, buf)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Tag{}, fmt.Errorf("%w: %q", ErrNotFound, name)

@@ -43,17 +43,17 @@ func start(t *testing.T, job string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func open(t testing.TB) (*tags.Tags, string) {
-	t.Helper()
-	root := t.TempDir()
-	return reopen(t, root), root
+func open(tb testing.TB) (*tags.Tags, string) {
+	tb.Helper()
+	root := tb.TempDir()
+	return reopen(tb, root), root
 }
 
-func reopen(t testing.TB, root string) *tags.Tags {
-	t.Helper()
+func reopen(tb testing.TB, root string) *tags.Tags {
+	tb.Helper()
 	ts, err := tags.Open(root, tags.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ts
 }
@@ -70,38 +70,38 @@ func tag(name, what string) tags.Tag {
 	}
 }
 
-func set(t testing.TB, ts *tags.Tags, all ...tags.Tag) {
-	t.Helper()
-	if err := ts.Set(t.Context(), all...); err != nil {
-		t.Fatal(err)
+func set(tb testing.TB, ts *tags.Tags, all ...tags.Tag) {
+	tb.Helper()
+	if err := ts.Set(tb.Context(), all...); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // plant puts tag files into a store without the cost of doing it safely, and an index beside them.
-func plant(t testing.TB, ts *tags.Tags, root string, n int) {
-	t.Helper()
-	set(t, ts, tag("hf.co/Org/Model-00000:main", "0"))
-	model, err := os.ReadFile(tagFile(t, root, "hf.co/Org/Model-00000:main"))
+func plant(tb testing.TB, ts *tags.Tags, root string, n int) {
+	tb.Helper()
+	set(tb, ts, tag("hf.co/Org/Model-00000:main", "0"))
+	model, err := os.ReadFile(tagFile(tb, root, "hf.co/Org/Model-00000:main"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for i := 1; i < n; i++ {
 		name := fmt.Sprintf("hf.co/Org/Model-%05d:main", i)
 		data := bytes.ReplaceAll(model, []byte("Model-00000"), fmt.Appendf(nil, "Model-%05d", i))
-		if err := os.WriteFile(tagFile(t, root, name), data, 0o644); err != nil {
-			t.Fatal(err)
+		if err := os.WriteFile(tagFile(tb, root, name), data, 0o644); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	if err := ts.RebuildIndex(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := ts.RebuildIndex(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func tagFile(t testing.TB, root, name string) string {
-	t.Helper()
+func tagFile(tb testing.TB, root, name string) string {
+	tb.Helper()
 	file, err := tags.Escape(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return filepath.Join(root, "tags", file)
 }

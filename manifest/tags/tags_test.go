@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,8 +102,8 @@ func TestSetKeepsThePin(t *testing.T) {
 func TestListIsSortedByName(t *testing.T) {
 	ts, _ := open(t)
 	names := []string{"B", "Z:1", "a", "a/b", "a:b", "ab", "b", "ä", "模型"}
-	for i := len(names) - 1; i >= 0; i-- {
-		set(t, ts, tag(names[i], "x"))
+	for _, name := range slices.Backward(names) {
+		set(t, ts, tag(name, "x"))
 	}
 	if err := ts.Pin("a/b"); err != nil {
 		t.Fatal(err)
