@@ -9,6 +9,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/mstore/mstore/internal/key"
 )
 
 // A Store is the storage of a program that speaks oras-go: content.Storage.
@@ -46,6 +48,9 @@ func (s *Store) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClos
 // Push brings a blob in through the one door. The blob is held until the store is closed, so that a program has the
 // time to give it a tag. A blob that is here is errdef.ErrAlreadyExists, which oras-go takes for success.
 func (s *Store) Push(ctx context.Context, expected ocispec.Descriptor, r io.Reader) (err error) {
+	if _, err := key.Parse(expected.Digest); err != nil {
+		return err
+	}
 	if expected.Size < 0 {
 		return fmt.Errorf("push %s: %w", expected.Digest, content.ErrInvalidDescriptorSize)
 	}

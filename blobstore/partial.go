@@ -59,20 +59,25 @@ func (s *Store) openPartial(id string, size int64) (p *partial, have extents, er
 			s.log.Debug("an adopted partial blob could not be used", "partial", path, "error", err)
 		}
 	}
-	path := s.partialPath(id)
-	if err := os.Mkdir(path, 0o755); err != nil {
+	path, err := s.makePartial(id)
+	if err != nil {
 		return nil, nil, err
+	}
+	if p, have, err = usePartial(path, size); err != nil {
+		return nil, nil, errors.Join(err, removePartial(path))
+	}
+	return p, have, nil
+}
+
+func (s *Store) makePartial(id string) (path string, err error) {
+	path = s.partialPath(id)
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return "", err
 	}
 	if s.format.Shared { // every member of the group may remove what another left
 		err = os.Chmod(path, 0o775|fs.ModeSetgid)
 	}
-	if err == nil {
-		p, have, err = usePartial(path, size)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, removePartial(path))
-	}
-	return p, have, nil
+	return path, err
 }
 
 func (s *Store) partialPath(id string) string { return filepath.Join(s.Dir("ingest"), id+"."+nonce()) }

@@ -27,7 +27,8 @@ func (s *Store) ReapIngests(keep time.Duration) (freed int64, err error) {
 
 func (s *Store) reapIngest(dir string) (freed int64, err error) {
 	unlock, f, err := s.claimPartial(dir)
-	if errors.Is(err, fs.ErrNotExist) { // its process was killed before it could say whose it is, or is about to
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCorrupt) {
+		// Its process was killed before it could say whose it is, or is about to.
 		if time.Since(lastWrite(dir)) < deadAfter {
 			return 0, nil
 		}
