@@ -50,6 +50,9 @@ func TestRedirectCarriesNoSecrets(t *testing.T) {
 					t.Error("the attacker's blob was taken")
 				}
 				wantNoSecrets(t, "the attacker", asked)
+				if name == "other port" && len(asked.requests()) == 0 {
+					t.Error("the redirect was not followed: nothing was put to the test")
+				}
 			})
 		}
 	}
