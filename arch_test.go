@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"fetch/transfer": {},
 	"fetch/source":   {"fetch/transfer", "manifest"},
 	"fetch/registry": {"fetch/source", "fetch/transfer", "manifest"},
-	"fetch/local":    {"fetch/source", "fetch/transfer", "manifest"},
+	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
 	"export":         {"blobstore", "internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest"},
 	"gc":             {"blobstore", "manifest", "manifest/tags"},
@@ -44,7 +44,6 @@ var rooms = map[string][]string{
 
 	// Programs and rooms for tests: nothing above imports them.
 	"blobstore/storetest":   {"blobstore", "internal/durable", "internal/key"},
-	"fetch/sourcetest":      {"fetch/source", "fetch/transfer", "manifest"},
 	"internal/demo":         {"internal/registrytest"},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
