@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,7 @@ func New(t testing.TB, opts ...blobstore.Options) *blobstore.Store {
 // what dead processes left, partial blobs too, as gc would.
 func Check(t testing.TB, root string) {
 	t.Helper()
-	s, err := blobstore.Open(root, blobstore.Options{})
+	s, err := blobstore.Open(root, blobstore.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Errorf("open the store: %v", err)
 		return

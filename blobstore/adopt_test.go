@@ -1,0 +1,281 @@
+package blobstore_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/blobstore/storetest"
+)
+
+func TestAKilledIngestIsAdopted(t *testing.T) {
+	s := newStore(t)
+	b := shared()
+	start(t, "fill", s.Root()).ready().kill()
+	in := ingest(t, newLease(t, s), want(b))
+	half := int64(len(b) / 2)
+	if in.Resumed() != half {
+		t.Errorf("Resumed = %d, want %d", in.Resumed(), half)
+	}
+	off, n := in.Missing()
+	if off != half || n != half {
+		t.Errorf("Missing = %d, %d; want the other half", off, n)
+	}
+	write(t, in, b[off:], off)
+	try(t, errOf(in.Commit(t.Context())))
+	wantBlob(t, s, b)
+	if left := names(t, s, "ingest"); len(left) != 0 {
+		t.Errorf("ingest/ holds %q", left)
+	}
+}
+
+func TestAProcessKilledInCommitLeavesAllItsBytes(t *testing.T) {
+	s := newStore(t)
+	b := shared()
+	start(t, "keeper", s.Root()).ready().kill()
+	_, err := s.Stat(digest.FromBytes(b))
+	wantErr(t, "Stat", err, blobstore.ErrNotFound)
+	in := ingest(t, newLease(t, s), want(b))
+	if _, n := in.Missing(); n != 0 || in.Resumed() != int64(len(b)) {
+		t.Errorf("%d bytes are missing, %d were resumed", n, in.Resumed())
+	}
+	try(t, errOf(in.Commit(t.Context())))
+}
+
+func TestTheIngestOfALivingProcessIsWaitedFor(t *testing.T) {
+	s := newStore(t)
+	b := shared()
+	c := start(t, "fill", s.Root()).ready()
+	w := want(b)
+	w.Waiting = c.kill
+	in := ingest(t, newLease(t, s), w)
+	if in.Resumed() != int64(len(b)/2) {
+		t.Errorf("Resumed = %d: the wait ended without an heir", in.Resumed())
+	}
+}
+
+func TestEightProcessesOneWrites(t *testing.T) {
+	s := newStore(t)
+	if got := eight(t, s.Root()); got["wrote"] != 1 || got["exists"] != 7 {
+		t.Errorf("the children said %v; want one to write", got)
+	}
+	wantBlob(t, s, shared())
+}
+
+// Without locks the work may be done more than once; the store is right all the same.
+func TestEightProcessesWithoutLocks(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	open(t, root, quiet)
+	withoutLocks(t, root)
+	s := open(t, root, quiet)
+	if !s.Doubtful() {
+		t.Fatal("the store has locks")
+	}
+	var roots []string
+	for range 8 {
+		roots = append(roots, ownLocks(t, root))
+	}
+	got := eight(t, roots...)
+	if got["wrote"]+got["exists"] != 8 {
+		t.Errorf("the children said %v", got)
+	}
+	t.Logf("%d of 8 wrote", got["wrote"])
+	wantBlob(t, s, shared())
+	storetest.Check(t, root)
+}
+
+// ownLocks is the store at root seen through a folder that has its own locks/: they do nothing between two of those.
+func ownLocks(t *testing.T, root string) string {
+	t.Helper()
+	view := t.TempDir()
+	for _, name := range []string{"blobs", "ingest", "leases", "trash"} {
+		if err := os.Symlink(filepath.Join(root, name), filepath.Join(view, name)); err != nil {
+			t.Skip("this machine makes no symbolic links")
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(root, "store.json"))
+	try(t, err, os.WriteFile(filepath.Join(view, "store.json"), raw, 0o644), os.Mkdir(filepath.Join(view, "locks"), 0o755))
+	return view
+}
+
+// eight lets eight processes bring the shared blob in, into the stores at roots, and counts what they say.
+func eight(t *testing.T, roots ...string) map[string]int {
+	t.Helper()
+	got := make(map[string]int)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range 8 {
+		c := start(t, "one", roots[i%len(roots)])
+		all.Go(func() {
+			out, err := c.result()
+			mu.Lock()
+			defer mu.Unlock()
+			if got[out]++; err != nil {
+				t.Errorf("a child failed: %v: %s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	return got
+}
+
+// half leaves half of b in the store, as a process that closed its ingest, and gives the partial's folder.
+func half(t *testing.T, s *blobstore.Store, w blobstore.Want, b []byte) string {
+	t.Helper()
+	in := ingest(t, newLease(t, s), w)
+	write(t, in, b[:len(b)/2], 0)
+	try(t, in.Close())
+	left := names(t, s, "ingest")
+	if len(left) != 1 {
+		t.Fatalf("ingest/ holds %q", left)
+	}
+	return filepath.Join(s.Dir("ingest"), left[0])
+}
+
+// ownedBy makes the partial one of a process on another machine, or on this one before it was started anew.
+func ownedBy(t *testing.T, partial, host, boot string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(partial, "closed"))
+	var owner map[string]any
+	try(t, err, json.Unmarshal(raw, &owner))
+	if owner["boot"] == nil {
+		t.Skip("this system does not say when it was started")
+	}
+	if host != "" {
+		owner["host"] = host
+	}
+	if boot != "" {
+		owner["boot"] = boot
+	}
+	raw, err = json.Marshal(owner)
+	try(t, err, os.WriteFile(filepath.Join(partial, "owner"), append(raw, '\n'), 0o644), os.Remove(filepath.Join(partial, "closed")))
+}
+
+// Only who is dead for certain has heirs, and what has no digest to find out with must not have seen a power cut.
+func TestWhoInherits(t *testing.T) {
+	b := content(1<<20, 1)
+	known, named := want(b), blobstore.Want{Size: 1 << 20, Name: "http://example/x etag"}
+	for name, c := range map[string]struct {
+		want       blobstore.Want
+		closed     bool
+		host, boot string
+		age        time.Duration
+		resumed    int64
+	}{
+		"closed":                           {known, true, "", "", 0, 1 << 19},
+		"closed, named":                    {named, true, "", "", 0, 1 << 19},
+		"dead":                             {known, false, "", "", 0, 1 << 19},
+		"dead, named":                      {named, false, "", "", 0, 1 << 19},
+		"before a reboot":                  {known, false, "", "b", 0, 1 << 19},
+		"before a reboot, named":           {named, false, "", "b", 0, 0},
+		"on another machine":               {known, false, "h", "b", 0, 0},
+		"on another machine, silent":       {known, false, "h", "b", 2 * time.Hour, 0},
+		"another container of this kernel": {known, false, "h", "", 0, 1 << 19},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, filepath.Join(t.TempDir(), "store"), quiet)
+			partial := half(t, s, c.want, b)
+			if !c.closed {
+				ownedBy(t, partial, c.host, c.boot)
+			}
+			age(t, partial, c.age)
+			in := ingest(t, newLease(t, s), c.want)
+			if in.Resumed() != c.resumed {
+				t.Errorf("Resumed = %d, want %d", in.Resumed(), c.resumed)
+			}
+			off, _ := in.Missing()
+			write(t, in, b[off:], off)
+			try(t, errOf(in.Commit(t.Context())))
+			wantBlob(t, s, b)
+		})
+	}
+}
+
+// age makes everything in the folder old.
+func age(t *testing.T, dir string, by time.Duration) {
+	t.Helper()
+	then := time.Now().Add(-by)
+	for _, path := range append(tree(t, dir)[1:], dir) {
+		try(t, os.Chtimes(path, then, then))
+	}
+}
+
+// A closed partial can be taken over at once where locks do nothing, by one of those who want it.
+func TestAClosedPartialWithoutLocks(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	open(t, root, quiet)
+	withoutLocks(t, root)
+	s := open(t, root, quiet)
+	b := content(1<<20, 1)
+	half(t, s, want(b), b)
+	in := ingest(t, newLease(t, s), want(b))
+	if in.Resumed() != 1<<19 {
+		t.Errorf("Resumed = %d", in.Resumed())
+	}
+}
+
+// What a partial holds may be anything: the digest decides, and one new download heals.
+func TestAPartialOfGarbage(t *testing.T) {
+	b := content(1<<20, 1)
+	for name, spoil := range map[string]func(data, journal string) error{
+		"other bytes":       func(data, _ string) error { return os.WriteFile(data, flipped(b[:1<<19]), 0o644) },
+		"too long":          func(data, _ string) error { return os.Truncate(data, 1<<20+1) },
+		"shorter than said": func(data, _ string) error { return os.Truncate(data, 1000) },
+		"no data":           func(data, _ string) error { return os.Remove(data) },
+		"no journal":        func(_, journal string) error { return os.Remove(journal) },
+		"a journal of text": func(_, journal string) error {
+			return os.WriteFile(journal, []byte(strings.Repeat("garbage ", 1000)), 0o644)
+		},
+		"a folder for data": func(data, _ string) error { return errors.Join(os.Remove(data), os.Mkdir(data, 0o755)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, filepath.Join(t.TempDir(), "store"), quiet)
+			partial := half(t, s, want(b), b)
+			try(t, spoil(filepath.Join(partial, "data"), filepath.Join(partial, "journal")))
+			in := ingest(t, newLease(t, s), want(b))
+			for range 2 {
+				off, n := in.Missing()
+				write(t, in, b[off:off+n], off)
+				if _, err := in.Commit(t.Context()); err == nil {
+					break
+				}
+			}
+			wantBlob(t, s, b)
+		})
+	}
+}
+
+func TestReapIngests(t *testing.T) {
+	s := newStore(t)
+	b := content(1<<20, 1)
+	living := ingest(t, newLease(t, s), want(flipped(b)))
+	write(t, living, b[:100], 0)
+	start(t, "fill", s.Root()).ready().kill()
+	newborn := filepath.Join(s.Dir("ingest"), digest.FromBytes(b).Encoded()+".newborn")
+	try(t, os.Mkdir(newborn, 0o755))
+
+	if freed, err := s.ReapIngests(time.Hour); freed != 0 || err != nil || len(names(t, s, "ingest")) != 3 {
+		t.Errorf("ReapIngests of young ones = %d, %v", freed, err)
+	}
+	if freed, err := s.ReapIngests(0); freed != int64(len(shared()))/2 || err != nil || len(names(t, s, "ingest")) != 2 {
+		t.Errorf("ReapIngests = %d, %v; left %q", freed, err, names(t, s, "ingest"))
+	}
+	age(t, newborn, 2*time.Hour)
+	if _, err := s.ReapIngests(time.Hour); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(newborn); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that says nothing of its owner stays: %v", err)
+	}
+	write(t, living, flipped(b)[100:], 100)
+	try(t, errOf(living.Commit(t.Context())))
+}
