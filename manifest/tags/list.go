@@ -1,7 +1,6 @@
 package tags
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,8 +102,8 @@ func (t *Tags) readInto(file string, buf []byte) (Tag, error) {
 	case err != nil:
 		return Tag{}, t.unreadable(file, err)
 	}
-	var tag Tag
-	if err := json.Unmarshal(data, &tag); err != nil {
+	tag, err := decode(data)
+	if err != nil {
 		return Tag{}, t.unreadable(file, err)
 	}
 	if tag.Name != name || tag.Descriptor.Digest == "" {
@@ -116,12 +115,4 @@ func (t *Tags) readInto(file string, buf []byte) (Tag, error) {
 
 func (t *Tags) unreadable(file string, err error) error {
 	return fmt.Errorf("%w %s: %w", ErrUnreadable, t.tagPath(file), err)
-}
-
-func encode(tag Tag) ([]byte, error) {
-	data, err := json.Marshal(tag)
-	if err == nil && len(data) >= maxTag {
-		err = fmt.Errorf("a tag of %d bytes", len(data))
-	}
-	return append(data, '\n'), err
 }

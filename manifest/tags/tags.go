@@ -181,6 +181,9 @@ func (t *Tags) set(ctx context.Context, file string, tag Tag) (err error) {
 		tag.Created = t.now()
 	}
 	data, err := encode(tag)
+	if err == nil && len(data) > maxTag {
+		err = fmt.Errorf("a tag of %d bytes", len(data))
+	}
 	if err != nil {
 		return err
 	}
