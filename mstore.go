@@ -90,8 +90,11 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// Close ends the use of the store.
-func (s *Store) Close() error { return s.blobs.Close() }
+// Close ends the use of the store. What is under way should have ended; a Use has an end of its own.
+func (s *Store) Close() error {
+	s.registry.Close()
+	return errors.Join(s.views.Close(), s.blobs.Close())
+}
 
 // Dir is the absolute path of the store's folder.
 func (s *Store) Dir() string { return s.blobs.Root() }

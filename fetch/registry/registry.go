@@ -105,6 +105,9 @@ func (c *Client) newAuth(credential auth.CredentialFunc, cache auth.Cache) *auth
 	return a
 }
 
+// Close closes the connections that nobody uses. The client can be used on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
 // keyring finds credentials and remembers what it found, for the texts of errors.
 type keyring struct {
 	open func() (credentials.Store, error)

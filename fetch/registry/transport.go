@@ -88,6 +88,13 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(away)
 }
 
+// CloseIdleConnections closes those of a transport that is the client's own.
+func (g *guard) CloseIdleConnections() {
+	if own, ok := g.next.(*http.Transport); ok {
+		own.CloseIdleConnections()
+	}
+}
+
 func (g *guard) judge(req *http.Request, home *url.URL) error {
 	to := transfer.RedactURL(req.URL)
 	hasBody := req.Body != nil && req.Body != http.NoBody
