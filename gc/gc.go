@@ -46,18 +46,19 @@ type Collector struct {
 	// Now is the time that Grace counts from. Nil: the machine's.
 	Now func() time.Time
 
-	// at, when not nil, is called between the steps of Run. Tests act there, or kill the process.
+	// at, when not nil, is called between the steps of Plan and Run. Tests act there, or kill the process.
 	at func(step)
 }
 
-// step names a moment of Run.
+// step names a moment of Plan or Run.
 type step string
 
 const (
 	stepDropped step = "dropped" // the tags are deleted
-	stepMarked  step = "marked"  // leases and tags were read for the first time
+	stepRead    step = "read"    // leases and tags were read, manifests not yet
+	stepMarked  step = "marked"  // all was read for the first time
 	stepMoved   step = "moved"   // a batch lies in trash
-	stepDecided step = "decided" // leases and tags were read again
+	stepDecided step = "decided" // all was read again
 	stepSettled step = "settled" // the batch is gone, or back
 	stepViews   step = "views"   // views are removed
 )

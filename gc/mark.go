@@ -33,15 +33,16 @@ func (l live) has(d digest.Digest) bool {
 // marker finds out what is live, as often as it is asked. It remembers what manifests refer to, which their digests
 // keep from changing; tags and leases it reads each time.
 type marker struct {
-	store *blobstore.Store
-	tags  *tags.Tags
+	store   *blobstore.Store
+	tags    *tags.Tags
+	reached func(step)
 
 	mu    sync.Mutex
 	known map[digest.Digest]*node
 }
 
 func newMarker(c *Collector) *marker {
-	return &marker{store: c.Store, tags: c.Tags, known: make(map[digest.Digest]*node)}
+	return &marker{store: c.Store, tags: c.Tags, reached: c.reached, known: make(map[digest.Digest]*node)}
 }
 
 // roots is what leases and tags said, read in this order.
@@ -60,6 +61,7 @@ func (m *marker) roots() (roots, error) {
 	if err != nil {
 		return roots{}, fmt.Errorf("%w: tags: %w", ErrUnreadable, err)
 	}
+	m.reached(stepRead)
 	return roots{held, list}, nil
 }
 

@@ -79,7 +79,7 @@ func (m *marker) read(ctx context.Context, d digest.Digest, as expect, above int
 	for _, c := range n.manifests {
 		err := m.read(ctx, c.digest, c.as, above+1)
 		if err != nil && !errors.Is(err, blobstore.ErrNotFound) {
-			return fmt.Errorf("in index %s: %w", d, err)
+			return fmt.Errorf("its entry %s: %w", c.digest, err)
 		}
 	}
 	return nil
