@@ -8,6 +8,9 @@ LINT    := $(TOOLS)/golangci-lint
 # Packages whose tests run code of several goroutines or processes at once.
 CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/... ./manifest/tags/... ./quarantine/... .
 
+# Arguments of `make bench`, such as BENCH='-size 256 -only pull' (-h lists them).
+BENCH ?=
+
 # The time each fuzz target gets in `make fuzz`.
 FUZZTIME ?= 20s
 
@@ -48,8 +51,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 	  done; \
 	done
 
-bench: tools ## measure (the figures are kept in spec/measurements.md)
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build tools ## measure beside the peers and print tables, as in spec/measurements.md
+	@$(GO) build -o $(TOOLS)/bench ./internal/bench
+	@$(TOOLS)/bench $(BENCH)
 
 interop: tools ## hundreds of megabytes through real foreign clients and registries
 	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run Interop ./internal/interop

@@ -44,13 +44,14 @@ var rooms = map[string][]string{
 
 	// Programs and rooms for tests: nothing above imports them.
 	"blobstore/storetest":   {"blobstore", "internal/durable", "internal/key"},
+	"internal/bench":        {"internal/registrytest", "manifest", "manifest/tags"},
 	"internal/demo":         {"internal/registrytest"},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
 }
 
 // commands are the packages that may have a command line; every other one is a library.
-var commands = []string{"cmd/mstore", "internal/demo", "internal/registrytest", "internal/tinymodel"}
+var commands = []string{"cmd/mstore", "internal/bench", "internal/demo", "internal/registrytest", "internal/tinymodel"}
 
 // notInALibrary are imports that belong to a command: flags, terminals and configuration files.
 var notInALibrary = []string{
