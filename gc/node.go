@@ -126,25 +126,26 @@ func absent(err error) bool {
 }
 
 // parse is what raw refers to. What it was listed as does not matter: the body alone decides, so that one answer
-// serves all who refer to it.
+// serves all who refer to it. What Parse takes is no index.
 func parse(raw []byte) *node {
-	n := &node{}
-	if manifest.IsIndex("", raw) {
-		x, err := manifest.ParseIndex("", raw)
-		if err != nil {
-			return &node{err: err}
-		}
-		for _, d := range x.Manifests {
-			n.manifests = append(n.manifests, child{clone(d.Digest), expected(d.MediaType)})
+	m, err := manifest.Parse("", raw)
+	if err == nil {
+		n := &node{}
+		for _, d := range m.Blobs() {
+			n.blobs = append(n.blobs, clone(d.Digest))
 		}
 		return n
 	}
-	x, err := manifest.Parse("", raw)
+	if !manifest.IsIndex("", raw) {
+		return &node{err: err}
+	}
+	x, err := manifest.ParseIndex("", raw)
 	if err != nil {
 		return &node{err: err}
 	}
-	for _, d := range x.Blobs() {
-		n.blobs = append(n.blobs, clone(d.Digest))
+	n := &node{}
+	for _, d := range x.Manifests {
+		n.manifests = append(n.manifests, child{clone(d.Digest), expected(d.MediaType)})
 	}
 	return n
 }

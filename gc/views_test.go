@@ -148,3 +148,9 @@ func TestViewsThatFail(t *testing.T) {
 		t.Errorf("views left: %v", v.dirs)
 	}
 }
+
+// noViews is a store's views where there are none.
+type noViews struct{}
+
+func (noViews) List() ([]digest.Digest, error) { return nil, nil }
+func (noViews) Remove(digest.Digest) error     { return nil }
