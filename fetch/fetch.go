@@ -162,17 +162,32 @@ func LoadHeld(store *blobstore.Store, lease *blobstore.Lease, tag tags.Tag) (*ma
 	return m, nil
 }
 
-// Load reads the manifest that a tag names.
+// Load reads the manifest that a tag names, and the config where that says what the files are called.
 func Load(store *blobstore.Store, tag tags.Tag) (*manifest.Manifest, error) {
 	raw, err := store.ReadAll(tag.Descriptor.Digest, manifest.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("the manifest of %s: %w", tag.Name, err)
 	}
 	m, err := manifest.Parse(tag.Descriptor.MediaType, raw)
+	if err == nil && m.Kind == manifest.KindModelKit {
+		m, err = withConfig(store, m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the manifest of %s: %w", tag.Name, err)
 	}
 	return m, nil
+}
+
+// withConfig is m with the names that its config gives; without them while the config is not in the store.
+func withConfig(store *blobstore.Store, m *manifest.Manifest) (*manifest.Manifest, error) {
+	config, err := store.ReadAll(m.Config.Digest, manifest.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.WithConfig(config)
 }
 
 func (p *Puller) release(lease *blobstore.Lease) {

@@ -65,6 +65,9 @@ func (j *job) pull(ctx context.Context, model *source.Model) (*Result, error) {
 		return nil, err
 	}
 	tag, err := j.tag(ctx, m, model)
+	if err == nil {
+		m, err = Load(j.puller.Store, tag)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +193,11 @@ func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model
 	if err := j.puller.Tags.Set(ctx, tag); err != nil {
 		return tags.Tag{}, err
 	}
-	return j.puller.Tags.Get(j.name)
+	set, err := j.puller.Tags.Get(j.name)
+	if errors.Is(err, tags.ErrNotFound) { // somebody has deleted it again: it was there
+		return tag, nil
+	}
+	return set, err
 }
 
 func (j *job) emit(e Event) {
