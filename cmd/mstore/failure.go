@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mstore/mstore"
 )
@@ -134,6 +135,9 @@ func (p *program) report(err error) {
 		return
 	}
 	f := faultOf(err)
+	if f.Hint == "" && f.Class == string(mstore.ErrUsage) {
+		f.Hint = "`" + strings.TrimSpace("mstore "+p.command) + " --help` says more"
+	}
 	if p.jsonLog {
 		attrs := []any{"class", f.Class, "retryable", f.Retryable}
 		if f.Hint != "" {

@@ -110,32 +110,42 @@ func (p *program) secretFromInput() (string, error) {
 	return secret, nil
 }
 
-// askSecret reads a password that the terminal does not show, and leaves the terminal as it was, also when interrupted.
-func (p *program) askSecret(ctx context.Context, fd int) (string, error) {
-	_, _ = fmt.Fprint(p.err, "Password: ") // as above
-	before, err := term.GetState(fd)
+// askSecret reads a password that the terminal does not show, not even the part of it that is typed before the question
+// is there. It leaves the terminal as it was, also when interrupted.
+func (p *program) askSecret(ctx context.Context, fd int) (secret string, err error) {
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	got := make(chan error, 1)
-	var secret []byte
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
+	type reply struct {
+		secret string
+		err    error
+	}
+	got := make(chan reply, 1)
 	go func() {
-		var err error
-		secret, err = term.ReadPassword(fd)
-		got <- err
+		secret, err := term.NewTerminal(keyboard{p.in, p.err}, "").ReadPassword("Password: ")
+		got <- reply{secret, err}
 	}()
 	select {
-	case err = <-got:
-		p.say("")
+	case r := <-got:
+		switch {
+		case errors.Is(r.err, io.EOF): // Ctrl-C, which is no signal while the terminal is raw, or Ctrl-D
+			_, _ = io.WriteString(p.err, "\r\n") // as above
+			return "", errInterrupted
+		case r.err != nil:
+			return "", fmt.Errorf("read the password: %w", r.err)
+		case r.secret == "":
+			return "", usagef("a password is needed to log in")
+		}
+		return r.secret, nil
 	case <-ctx.Done():
-		p.say("")
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+		return "", ctx.Err()
 	}
-	switch {
-	case err != nil && !errors.Is(err, io.EOF):
-		return "", fmt.Errorf("read the password: %w", err)
-	case len(secret) == 0:
-		return "", usagef("a password is needed to log in")
-	}
-	return string(secret), nil
+}
+
+// keyboard is a terminal of two streams.
+type keyboard struct {
+	io.Reader
+	io.Writer
 }

@@ -48,7 +48,7 @@ func (p *program) run(ctx context.Context, words []string) int {
 	done := make(chan error, 1)
 	go func() { done <- p.dispatch(ctx, words) }()
 	err := await(ctx, done)
-	if ctx.Err() != nil && classOf(err) == mstore.ErrInterrupted {
+	if classOf(err) == mstore.ErrInterrupted {
 		err = p.interrupted()
 	}
 	p.report(err)
