@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -93,8 +92,18 @@ func (f folder) create(p string, perm fs.FileMode) (*os.File, error) {
 	return f.root.OpenFile(filepath.FromSlash(p), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 }
 
-func (f folder) remove(p string) error    { return f.root.Remove(filepath.FromSlash(p)) }
-func (f folder) removeAll(p string) error { return f.root.RemoveAll(filepath.FromSlash(p)) }
+func (f folder) remove(p string) error { return f.root.Remove(filepath.FromSlash(p)) }
+
+// removeAll removes p and what is below. A process that mends a view may make a folder in it after it was moved aside:
+// then it is tried again.
+func (f folder) removeAll(p string) (err error) {
+	for range races {
+		if err = f.root.RemoveAll(filepath.FromSlash(p)); !errors.Is(err, fs.ErrExist) { // ENOTEMPTY
+			return err
+		}
+	}
+	return err
+}
 
 // sub opens the folder p below f, which this process made.
 func (f folder) sub(p string) (folder, error) {
@@ -143,5 +152,9 @@ func (f folder) path(p string) string { return filepath.Join(f.root.Name(), file
 // missing tells whether err says that nothing is there.
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// isPrivate tells whether a name is that of a stage.
-func isPrivate(name string) bool { return strings.HasPrefix(name, stagePrefix) }
+func ignoreMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
+}

@@ -4,9 +4,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/mstore/mstore/internal/flock"
@@ -14,16 +14,16 @@ import (
 
 const (
 	stagePrefix = ".mstore-" // then a nonce: the name of a stage
-	lockName    = "lock"     // locked while the stage's process lives
+	lockSuffix  = ".lock"    // after the name of a stage: its lock
 	treeName    = "tree"     // where a stage puts a whole tree
-	births      = 5          // how often a stage that a sweep took for dead at its birth is made again
+	births      = 20         // how often a stage whose lock a sweep took at its birth is made again
 )
 
 // stage is a private folder in which files become whole before they get their names in the folder beside it.
 //
-// newStage makes it and sweeps what processes that died have left in the same folder; close removes it. A lock in it
-// tells the living from the dead. Where locks do nothing a sweep may take a living stage for dead: its export fails,
-// and no file is less whole for it.
+// newStage makes it and sweeps what processes that died have left in the same folder; close removes it. A lock file
+// beside it, which is there before it and after it, tells the living from the dead. Where locks do nothing a sweep may
+// take a living stage for dead: its export fails, and no file is less whole for it.
 type stage struct {
 	in   folder // where the stage lies
 	name string // of the stage, in in
@@ -35,17 +35,29 @@ func newStage(in folder) (*stage, error) {
 	if err := sweep(in); err != nil {
 		return nil, err
 	}
-	var err error
+	s := &stage{in: in}
+	if err := s.born(); err != nil {
+		return nil, fmt.Errorf("make a private folder: %w", err)
+	}
+	if err := in.mkdir(s.name); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// born locks the lock of a new stage. Between the making and the locking of the file a sweep may have it.
+func (s *stage) born() (err error) {
 	for range births {
-		s := &stage{in: in, name: stagePrefix + rand.Text()}
-		if err = in.mkdir(s.name); err != nil {
+		s.name = stagePrefix + rand.Text()
+		if s.lock, err = flock.Share(s.in.path(s.name + lockSuffix)); err != nil {
 			continue
 		}
-		if s.lock, err = flock.Share(in.path(path.Join(s.name, lockName))); err == nil {
-			return s, nil
+		if _, err = s.in.lookup(s.name + lockSuffix); err == nil {
+			return nil
 		}
+		err = errors.Join(err, s.lock.Release())
 	}
-	return nil, fmt.Errorf("make a private folder: %w", err)
+	return err
 }
 
 // fresh is a name in the stage that was not given before, as a path in s.in.
@@ -61,42 +73,40 @@ func (s *stage) tree() (folder, error) {
 }
 
 // close removes the stage and what is in it still.
-func (s *stage) close() error {
-	return errors.Join(s.lock.Release(), s.in.removeAll(s.name))
+func (s *stage) close() error { return bury(s.in, s.name, s.lock.Release) }
+
+// bury removes a stage whose lock is held, and then the lock: a removal that is interrupted is a sweep's to finish.
+// The lock's name goes before it is released, so that whoever gets it next finds it gone. Where open files cannot be
+// removed it goes after.
+func bury(in folder, name string, release func() error) error {
+	if err := in.removeAll(name); err != nil {
+		return errors.Join(err, release())
+	}
+	first := ignoreMissing(in.remove(name + lockSuffix))
+	if err := release(); err != nil || first == nil {
+		return err
+	}
+	return ignoreMissing(in.remove(name + lockSuffix))
 }
 
-// sweep removes the stages in a folder whose processes are gone.
+// sweep removes the stages in a folder whose processes are gone. A folder without a lock is not a stage.
 func sweep(in folder) error {
 	entries, err := in.names(".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !isPrivate(e.Name()) {
+		name, isLock := strings.CutSuffix(e.Name(), lockSuffix)
+		if !isLock || !strings.HasPrefix(name, stagePrefix) || !e.Type().IsRegular() {
 			continue
 		}
-		if err := sweepStage(in, e.Name()); err != nil && !missing(err) {
+		unlock, ok, err := flock.TryLockSame(in.path(e.Name()))
+		if ok {
+			err = bury(in, name, unlock)
+		}
+		if ignoreMissing(err) != nil {
 			return fmt.Errorf("remove what an interrupted export left: %w", err)
 		}
 	}
 	return nil
-}
-
-func sweepStage(in folder, name string) error {
-	lock := path.Join(name, lockName)
-	info, err := in.lookup(lock)
-	if missing(err) { // it is being born, or somebody else's: only an empty folder goes
-		if err := in.remove(name); err != nil && !errors.Is(err, fs.ErrExist) && !missing(err) {
-			return err
-		}
-		return nil
-	}
-	if err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	unlock, ok, err := flock.TryLockSame(in.path(lock))
-	if err != nil || !ok {
-		return err
-	}
-	return errors.Join(unlock(), in.removeAll(name))
 }

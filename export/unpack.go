@@ -250,6 +250,7 @@ func (u *unpacker) hardlink(p, target string) error {
 
 // symlink makes a link that stays inside the tree, as far as its text tells; checkLinks follows it later.
 func (u *unpacker) symlink(p, target string) error {
+	target = strings.TrimRight(target, "/") // of "/" nothing is left
 	inside := path.Join(path.Dir(p), target)
 	if target == "" || path.IsAbs(target) || strings.ContainsAny(target, "\\:\x00") ||
 		inside == ".." || strings.HasPrefix(inside, "../") {

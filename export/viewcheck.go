@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/manifest"
 )
 
@@ -171,21 +171,23 @@ func (w *view) right(ctx context.Context, have folder, f manifest.File) (bool, e
 	case !info.Mode().IsRegular():
 		return false, nil
 	}
-	same, err := isBlob(b, have, f.Path)
-	if err != nil || same {
-		return same && !w.alone[f.Path], err
+	blob, err := b.File().Stat()
+	if err != nil {
+		return false, err
 	}
-	return rightCopy(ctx, have, f.Path, info, b)
+	if os.SameFile(info, blob) {
+		return !w.alone[f.Path], nil
+	}
+	right, err := rightCopy(ctx, have, f.Path, info, b.Digest(), blob)
+	return right, ignoreMissing(err) // it was removed just now: then it is not right
 }
 
 // rightCopy tells whether a file that is no link is a copy of the blob. A copy has the time of the blob it was made
 // from. One with another time (somebody wrote to it, or the blob was repaired, or only touched) is read in full, and
 // gets the blob's time when its bytes are right.
-func rightCopy(ctx context.Context, have folder, p string, info fs.FileInfo, b *blobstore.Blob) (bool, error) {
-	blob, err := b.File().Stat()
-	if err != nil {
-		return false, err
-	}
+func rightCopy(
+	ctx context.Context, have folder, p string, info fs.FileInfo, want digest.Digest, blob fs.FileInfo,
+) (bool, error) {
 	if info.Size() != blob.Size() || info.Mode().Perm() != viewMode {
 		return false, nil
 	}
@@ -193,7 +195,7 @@ func rightCopy(ctx context.Context, have folder, p string, info fs.FileInfo, b *
 		return true, nil
 	}
 	got, err := sum(ctx, have, p, info)
-	if err != nil || got != b.Digest() {
+	if err != nil || got != want {
 		return false, err
 	}
 	err = have.root.Chtimes(filepath.FromSlash(p), blob.ModTime(), blob.ModTime())

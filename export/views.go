@@ -249,10 +249,3 @@ func (w *view) replace(ctx context.Context, have folder, wrong []manifest.File) 
 	}
 	return true, nil
 }
-
-func ignoreMissing(err error) error {
-	if missing(err) {
-		return nil
-	}
-	return err
-}

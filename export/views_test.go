@@ -253,16 +253,14 @@ func wantViews(t *testing.T, views *export.Views, want ...digest.Digest) {
 }
 
 // TestListClearsWhatDiedInBetween: a Remove that was killed between its two steps leaves a private folder whose lock
-// nobody holds; a process that was killed at the birth of one leaves an empty folder.
+// nobody holds; a process that was killed at the birth of one leaves the lock.
 func TestListClearsWhatDiedInBetween(t *testing.T) {
 	store := storetest.New(t)
 	views := openViews(t, store)
 	dir := store.Dir("views")
-	write(t, filepath.Join(dir, ".mstore-DEAD", "lock"), "")
+	write(t, filepath.Join(dir, ".mstore-DEAD.lock"), "")
 	write(t, filepath.Join(dir, ".mstore-DEAD", "1", "model.bin"), "x")
-	if err := os.Mkdir(filepath.Join(dir, ".mstore-BORN"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Join(dir, ".mstore-BORN.lock"), "")
 	write(t, filepath.Join(dir, ".mstore-other", "not ours"), "x")
 	wantViews(t, views)
 	if diff := cmp.Diff([]string{".mstore-other"}, names(t, dir)); diff != "" {
