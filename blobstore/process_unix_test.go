@@ -22,5 +22,8 @@ func execRole(_ context.Context, root string) error {
 	if _, err := l.Keep(); err != nil {
 		return err
 	}
-	return syscall.Exec(os.Args[0], os.Args, append(os.Environ(), "BLOBSTORE_CHILD=wait"))
+	if err := os.Setenv("BLOBSTORE_CHILD", "wait"); err != nil {
+		return err
+	}
+	return syscall.Exec(os.Args[0], os.Args, os.Environ())
 }

@@ -1,0 +1,183 @@
+package blobstore_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/blobstore/storetest"
+)
+
+func TestTrash(t *testing.T) {
+	s := newStore(t)
+	b := content(1000, 1)
+	d := put(t, s, b)
+	for name, end := range map[string]func(blobstore.Trashed) error{
+		"restored":           blobstore.Trashed.Restore,
+		"found by Stat":      func(blobstore.Trashed) error { return errOf(s.Stat(d)) },
+		"found by Open":      func(blobstore.Trashed) error { b, err := s.Open(d); return errors.Join(err, b.Close()) },
+		"found by an ingest": func(blobstore.Trashed) error { return isExists(ingestErr(t, newLease(t, s), want(b))) },
+		"found by Exists":    func(blobstore.Trashed) error { return errOf(s.Exists(t.Context(), descriptor(d, 1000))) },
+	} {
+		trashed, err := s.Trash(d)
+		if err != nil || trashed.Digest() != d || trashed.Size() != 1000 {
+			t.Fatalf("Trash = %v, %v", trashed, err)
+		}
+		if all, err := s.Trashed(); err != nil || len(all) != 1 || all[0] != trashed {
+			t.Errorf("Trashed = %v, %v", all, err)
+		}
+		if got := names(t, s, "blobs/sha256"); len(got) != 0 {
+			t.Errorf("blobs/ holds %q", got)
+		}
+		if err := end(trashed); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantBlob(t, s, b)
+		try(t, trashed.Restore(), trashed.Delete()) // somebody did it already
+		wantBlob(t, s, b)
+	}
+}
+
+func isExists(err error) error {
+	if errors.Is(err, blobstore.ErrExists) {
+		return nil
+	}
+	return errors.Join(errors.New("not there"), err)
+}
+
+func TestDelete(t *testing.T) {
+	s := newStore(t)
+	d := put(t, s, content(1000, 1))
+	opened, err := s.Open(d)
+	try(t, err)
+	defer func() { _ = opened.Close() }()
+	trashed, err := s.Trash(d)
+	try(t, err, trashed.Delete(), trashed.Delete(), trashed.Restore())
+	_, err = s.Stat(d)
+	wantErr(t, "Stat", err, blobstore.ErrNotFound)
+	_, err = s.Trash(d)
+	wantErr(t, "Trash", err, blobstore.ErrNotFound)
+	if n, err := opened.ReadAt(make([]byte, 1000), 0); n != 1000 || err != nil {
+		t.Errorf("a blob that was open reads %d, %v", n, err)
+	}
+}
+
+// Two sweeps may have moved two copies aside, and one of them may be gone by the time a reader gets to it.
+func TestOneOfTwoInTheTrashIsEnough(t *testing.T) {
+	s := newStore(t)
+	b := content(1000, 1)
+	d := put(t, s, b)
+	first, err := s.Trash(d)
+	try(t, err)
+	in := ingest(t, newLease(t, s), blobstore.Want{Size: 1000})
+	write(t, in, b, 0)
+	// Commit would find the first; while it is away, the blob is written again and trashed again.
+	try(t, first.Delete())
+	try(t, errOf(in.Commit(t.Context())))
+	second, err := s.Trash(d)
+	try(t, err, first.Restore())
+	wantBlob(t, s, b)
+	try(t, second.Delete())
+}
+
+// Readers, while a sweep takes the blob away and puts it back, find it every time.
+func TestReadersDoNotMissWhatASweepPutsBack(t *testing.T) {
+	s := newStore(t)
+	d := put(t, s, content(1000, 1))
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 200 {
+				if _, err := s.Stat(d); err != nil {
+					t.Errorf("Stat = %v", err)
+				}
+			}
+		})
+	}
+	go func() { all.Wait(); close(done) }()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			if trashed, err := s.Trash(d); err == nil {
+				try(t, trashed.Restore())
+			}
+		}
+	}
+}
+
+func TestTheKeeper(t *testing.T) {
+	refusal := errors.New("I do not like it")
+	var asked blobstore.Candidate
+	bad := digest.FromBytes(content(1000, 9))
+	opts := quiet
+	opts.Admit = func(_ context.Context, c blobstore.Candidate) error {
+		head := make([]byte, 4)
+		if _, err := c.Bytes.ReadAt(head, 0); err != nil {
+			return err
+		}
+		asked = c
+		if c.Digest == bad {
+			return refusal
+		}
+		return nil
+	}
+	s := storetest.New(t, opts)
+	l := newLease(t, s)
+	for name, w := range map[string]blobstore.Want{
+		"known": {Digest: bad, Size: 1000}, "unknown": {Size: 1000}, "named": {Size: 1000, Name: "x"},
+	} {
+		in := ingest(t, l, w)
+		write(t, in, content(1000, 9), 0)
+		_, err := in.Commit(t.Context())
+		wantErr(t, name, err, blobstore.ErrRefused, refusal)
+		if asked.Digest != bad || asked.Size != 1000 {
+			t.Errorf("%s: the keeper was asked for %v", name, asked)
+		}
+		if left := names(t, s, "ingest"); len(left) != 0 {
+			t.Errorf("%s: what was refused stays: %q", name, left)
+		}
+	}
+	_, err := s.Stat(bad)
+	wantErr(t, "Stat", err, blobstore.ErrNotFound)
+	put(t, s, content(1000, 1))
+}
+
+func TestWhatIsWithheldIsNotThere(t *testing.T) {
+	b := content(1000, 1)
+	d := digest.FromBytes(b)
+	withheld := false
+	opts := quiet
+	opts.Withheld = func(asked digest.Digest) bool { return withheld && asked == d }
+	s := storetest.New(t, opts)
+	l := newLease(t, s)
+	in := ingest(t, l, blobstore.Want{Size: 1000})
+	put(t, s, b)
+	withheld = true
+	write(t, in, b, 0)
+	for name, err := range map[string]error{
+		"Stat": errOf(s.Stat(d)), "Open": errOf(s.Open(d)), "ReadAll": errOf(s.ReadAll(d, 1000)), "Lease.Stat": errOf(l.Stat(d)),
+		"Check": s.Check(t.Context(), d, nil), "Ingest": ingestErr(t, l, want(b)),
+		"Exists": errOf(s.Exists(t.Context(), descriptor(d, 1000))), "Fetch": errOf(s.Fetch(t.Context(), descriptor(d, 1000))),
+		"Commit of what was not known": errOf(in.Commit(t.Context())),
+	} {
+		wantErr(t, name, err, blobstore.ErrWithheld)
+	}
+	if left := names(t, s, "ingest"); len(left) != 0 {
+		t.Errorf("what is withheld stays: %q", left)
+	}
+	trashed, err := s.Trash(d) // a sweep may take it away
+	try(t, err)
+	_, err = s.Stat(d)
+	wantErr(t, "Stat", err, blobstore.ErrWithheld)
+	if _, err := s.Stat(d); err == nil || len(names(t, s, "blobs/sha256")) > 0 {
+		t.Error("a reader put back what is withheld")
+	}
+	try(t, trashed.Delete())
+}
