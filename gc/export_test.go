@@ -3,6 +3,7 @@ package gc
 // The moments of a Plan or Run at which tests act.
 const (
 	Dropped = string(stepDropped)
+	Held    = string(stepHeld)
 	Read    = string(stepRead)
 	Marked  = string(stepMarked)
 	Moved   = string(stepMoved)

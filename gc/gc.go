@@ -55,6 +55,7 @@ type step string
 
 const (
 	stepDropped step = "dropped" // the tags are deleted
+	stepHeld    step = "held"    // leases were read, tags not yet
 	stepRead    step = "read"    // leases and tags were read, manifests not yet
 	stepMarked  step = "marked"  // all was read for the first time
 	stepMoved   step = "moved"   // a batch lies in trash

@@ -57,6 +57,7 @@ func (m *marker) roots() (roots, error) {
 	if err != nil {
 		return roots{}, fmt.Errorf("%w: leases: %w", ErrUnreadable, err)
 	}
+	m.reached(stepHeld)
 	list, err := m.tags.List()
 	if err != nil {
 		return roots{}, fmt.Errorf("%w: tags: %w", ErrUnreadable, err)

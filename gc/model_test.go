@@ -3,6 +3,7 @@ package gc_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,10 +77,19 @@ func (sys *system) symmetric(s *state) {
 
 func (c *collector) less(d *collector) bool {
 	for _, pair := range [][2]uint8{
-		{c.pc, d.pc}, {c.cursor, d.cursor}, {c.leases, d.leases}, {c.held, d.held}, {c.tagged, d.tagged},
-		{c.live, d.live}, {c.pending[0], d.pending[0]}, {c.pending[1], d.pending[1]},
-		{c.looker.at, d.looker.at}, {c.looker.seen, d.looker.seen}, {c.looker.round, d.looker.round},
-		{bit(c.second), bit(d.second)}, {bit(c.known), bit(d.known)},
+		{c.pc, d.pc},
+		{c.cursor, d.cursor},
+		{c.leases, d.leases},
+		{c.held, d.held},
+		{c.tagged, d.tagged},
+		{c.live, d.live},
+		{c.pending[0], d.pending[0]},
+		{c.pending[1], d.pending[1]},
+		{c.looker.at, d.looker.at},
+		{c.looker.seen, d.looker.seen},
+		{c.looker.round, d.looker.round},
+		{bit(c.second), bit(d.second)},
+		{bit(c.known), bit(d.known)},
 	} {
 		if pair[0] != pair[1] {
 			return pair[0] < pair[1]
@@ -153,16 +163,14 @@ func (sys *system) garbage(s state) string {
 	return ""
 }
 
+// path tells how a visit came about, a step a line.
 func path(visits []visit, at int) string {
 	var lines []string
 	for i := int32(at); i > 0; i = visits[i].from {
-		lines = append(lines, fmt.Sprintf("%-17v %+v", visits[i].by, visits[i].state))
+		lines = append(lines, fmt.Sprintf("%-17v %+v\n", visits[i].by, visits[i].state))
 	}
-	var b strings.Builder
-	for i := len(lines) - 1; i >= 0; i-- {
-		b.WriteString(lines[i] + "\n")
-	}
-	return b.String()
+	slices.Reverse(lines)
+	return strings.Join(lines, "")
 }
 
 // The casts are small enough together for every run of the tests; the large ones, which differ in numbers alone, are for

@@ -76,7 +76,7 @@ func (w *world) start(ctx context.Context, program, moment string, seed uint64) 
 }
 
 // wait waits for the end, and fails unless the child was killed.
-func (c *child) wait(t testing.TB) {
+func (c *child) wait(t *testing.T) {
 	t.Helper()
 	if err := c.cmd.Wait(); err == nil || c.stderr.Len() > 0 {
 		t.Errorf("child: %v %s", err, c.stderr.String())

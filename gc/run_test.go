@@ -23,7 +23,7 @@ import (
 func digestOf(content string) digest.Digest { return digest.FromString(content) }
 
 // wantAsPlanned compares what a run did with what was planned for it.
-func wantAsPlanned(t testing.TB, p *gc.Plan, r *gc.Result) {
+func wantAsPlanned(t *testing.T, p *gc.Plan, r *gc.Result) {
 	t.Helper()
 	want := gc.Result{Removed: p.Remove, Views: p.Views, FreedBytes: p.FreedBytes, Kept: p.Kept}
 	for _, tag := range p.Drop {
@@ -191,6 +191,9 @@ func TestMoreThanABatch(t *testing.T) {
 			w.must(err)
 			if len(left) > 1024 {
 				t.Errorf("%d blobs lie in trash at once", len(left))
+			}
+			if moved == 3 && slices.ContainsFunc(left, func(t blobstore.Trashed) bool { return t.Digest() == last }) {
+				t.Error("a blob was moved that the read before it found live")
 			}
 		}
 	})

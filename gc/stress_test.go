@@ -195,7 +195,7 @@ func TestManyProcessesAndKills(t *testing.T) {
 	w.wantTaggedAlone()
 }
 
-func (c *child) kill(t testing.TB) {
+func (c *child) kill(t *testing.T) {
 	t.Helper()
 	_ = c.cmd.Process.Kill() // it may have ended by a fault, which wait reports
 	c.wait(t)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/gc"
-	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
 )
 
@@ -27,19 +26,19 @@ type world struct {
 	tags  *tags.Tags
 }
 
-func newWorld(t testing.TB) *world { t.Helper(); return openWorld(t, t.TempDir()) }
+func newWorld(tb testing.TB) *world { tb.Helper(); return openWorld(tb, tb.TempDir()) }
 
-func openWorld(t testing.TB, root string) *world {
-	t.Helper()
-	w := &world{TB: t}
+func openWorld(tb testing.TB, root string) *world {
+	tb.Helper()
+	w := &world{TB: tb}
 	var err error
 	if w.store, err = blobstore.Open(root, blobstore.Options{}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if w.tags, err = tags.Open(root, tags.Options{}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { w.must(w.store.Close()) })
+	tb.Cleanup(func() { w.must(w.store.Close()) })
 	return w
 }
 
@@ -198,5 +197,3 @@ func (w *world) tree() map[string]string {
 	}))
 	return all
 }
-
-var _ = manifest.MaxSize
