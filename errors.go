@@ -17,6 +17,7 @@ import (
 	"github.com/mstore/mstore/fetch/local"
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
@@ -105,14 +106,14 @@ type rule struct {
 var rules = []rule{
 	{ErrInterrupted, isAny(context.Canceled)},
 	{ErrQuarantined, isAny(blobstore.ErrRefused, blobstore.ErrWithheld)},
-	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, registry.ErrDigest)},
+	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, blobstore.ErrNotFound, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, registry.ErrDigest)},
 	{ErrStorage, isStorage},
 	{ErrAuthentication, isAny(registry.ErrAuth)},
 	{ErrNotFound, isAny(registry.ErrNotFound)},
 	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, registry.ErrReference,
 		local.ErrPath, export.ErrExists, export.ErrMode)},
 	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
-	{ErrBusy, isAny(syscall.ETXTBSY, syscall.EBUSY)},
+	{ErrBusy, isAny(tags.ErrMoved, syscall.ETXTBSY, syscall.EBUSY)},
 	{ErrNetwork, isNetwork},
 	{ErrStorage, isPath},
 }
@@ -184,6 +185,7 @@ var hints = []hint{
 	{isAny(blobstore.ErrInsecure), "name a folder that only you may write to with --store, or make the store with --shared"},
 	{isAny(blobstore.ErrNotStore), "name an empty or new folder with --store"},
 	{isAny(tags.ErrUnreadable), "look at that file; remove it if it is no tag, or run `mstore rm` with the tag's name"},
+	{isAny(gc.ErrUnreadable, blobstore.ErrNotFound, blobstore.ErrCorrupt), "`mstore verify --repair` mends what the store has lost"},
 	{isAny(blobstore.ErrWithheld, blobstore.ErrRefused), "look at the report in the store's quarantine folder"},
 	{isAny(fetch.ErrPinned), "ask for the digest that you want: NAME@sha256:..."},
 	{isAny(syscall.ENOSPC, syscall.EDQUOT), "free some space: `mstore rm` a model, then `mstore gc`; what was fetched is kept and resumed"},

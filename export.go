@@ -10,6 +10,7 @@ import (
 	"github.com/mstore/mstore/export"
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/manifest"
+	"github.com/mstore/mstore/manifest/tags"
 )
 
 // ExportOptions say how an export goes. The zero value is the default.
@@ -75,6 +76,7 @@ type Use struct {
 	Model
 	Dir string // as Path gives it
 
+	tag      tags.Tag
 	manifest *manifest.Manifest
 	lease    *blobstore.Lease
 }
@@ -104,20 +106,25 @@ func (u *Use) Release() error { return u.lease.Release() }
 
 // hold takes a lease on all that the model's tag names, and looks at it.
 func (s *Store) hold(name string) (*Use, error) {
-	tag, err := s.lookup(name)
-	if err != nil {
+	if _, err := s.lookup(name); err != nil { // a lease is a write, and not needed to say so
 		return nil, err
 	}
 	lease, err := s.blobs.Lease()
 	if err != nil {
 		return nil, err
 	}
-	m, err := fetch.LoadHeld(s.blobs, lease, tag)
+	use := &Use{lease: lease}
+	err = s.reading(name, func(tag tags.Tag) (err error) {
+		use.tag = tag
+		use.manifest, err = fetch.LoadHeld(s.blobs, lease, tag)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(err, lease.Release())
 	}
-	if err := s.tags.Touch(tag.Name); err != nil {
-		s.log.Debug("the use of a model could not be recorded", "model", tag.Name, "error", err)
+	if err := s.tags.Touch(use.tag.Name); err != nil {
+		s.log.Debug("the use of a model could not be recorded", "model", use.tag.Name, "error", err)
 	}
-	return &Use{Model: *s.model(tag, m), manifest: m, lease: lease}, nil
+	use.Model = *s.model(use.tag, use.manifest)
+	return use, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
@@ -42,15 +43,15 @@ type Model struct {
 // Show tells what the store knows of a model. It is no use of it. It fails with ErrNotFound.
 func (s *Store) Show(_ context.Context, name string) (_ *Model, err error) {
 	defer classify(&err)
-	tag, err := s.lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	m, err := fetch.Load(s.blobs, tag)
-	if err != nil {
-		return nil, err
-	}
-	return s.model(tag, m), nil
+	var model *Model
+	err = s.reading(name, func(tag tags.Tag) error {
+		m, err := fetch.Load(s.blobs, tag)
+		if err == nil {
+			model = s.model(tag, m)
+		}
+		return err
+	})
+	return model, err
 }
 
 // Has tells whether a model of this name is in the store, with its manifest; Verify tells whether its bytes are right.
@@ -92,6 +93,26 @@ func (s *Store) lookup(typed string) (tags.Tag, error) {
 		return tags.Tag{}, &NotFoundError{Name: typed}
 	}
 	return tag, err
+}
+
+// reading calls read with what a name means. What read misses may have been swept with a tag that was deleted or moved
+// after it was looked up: then it is called again with what the name means by then.
+func (s *Store) reading(name string, read func(tags.Tag) error) error {
+	for {
+		tag, err := s.lookup(name)
+		if err != nil {
+			return err
+		}
+		if err = read(tag); !errors.Is(err, blobstore.ErrNotFound) || s.means(tag) {
+			return err
+		}
+	}
+}
+
+// means tells whether a tag is still what it was.
+func (s *Store) means(tag tags.Tag) bool {
+	now, err := s.tags.Get(tag.Name)
+	return err == nil && now.Descriptor.Digest == tag.Descriptor.Digest && now.Created.Equal(tag.Created)
 }
 
 func tagged(tag tags.Tag) Model {

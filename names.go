@@ -56,6 +56,15 @@ func namesHost(first string) bool {
 	return first == "localhost" || strings.ContainsAny(first, ".:")
 }
 
+// newName is the name that a model is to get. What it means is not for its name to say.
+func newName(typed string) (string, error) {
+	if strings.Contains(typed, "@sha256:") {
+		return "", usagef("%q is no name for a model: a name that is given has no digest", typed)
+	}
+	name, _, err := parseName(typed)
+	return name, err
+}
+
 // parseName is the name in the store of what was typed: "oci://" is dropped, a missing tag is "latest", and a digest
 // behind a tag (as pull prints it) is pin, which the tag must mean.
 func parseName(typed string) (name string, pin digest.Digest, err error) {

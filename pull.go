@@ -14,6 +14,7 @@ import (
 	"github.com/mstore/mstore/fetch/local"
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
 )
@@ -82,13 +83,18 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 		},
 	}}
 	var err error
+	if o.Digest != "" {
+		if _, err = key.Parse(o.Digest); err != nil {
+			return nil, err
+		}
+	}
 	if o.Platform != "" {
 		if p.options.Source.Platform, err = manifest.ParsePlatform(o.Platform); err != nil {
 			return nil, err
 		}
 	}
 	if o.As != "" {
-		if p.options.As, _, err = parseName(o.As); err != nil {
+		if p.options.As, err = newName(o.As); err != nil {
 			return nil, err
 		}
 	}
@@ -157,8 +163,8 @@ func (s *Store) present(p *pullPlan, start time.Time) (*Pulled, error) {
 		return nil, missing
 	}
 	r, err := s.puller().Present(*p.have)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(missing, err)
+	if errors.Is(err, fs.ErrNotExist) && p.remote { // part of it is lost, and only the network has it
+		return nil, fmt.Errorf("%v: %w", err, errOffline) //nolint:errorlint // that it is offline is what can be changed
 	}
 	if err != nil {
 		return nil, err
@@ -186,7 +192,7 @@ type ImportOptions struct {
 func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportOptions) (_ *Pulled, err error) {
 	defer classify(&err)
 	start := time.Now()
-	name, _, err := parseName(as)
+	name, err := newName(as)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // new name.
 func (s *Store) Tag(ctx context.Context, name, as string) (_ *Model, err error) {
 	defer classify(&err)
-	newName, _, err := parseName(as)
+	newName, err := newName(as)
 	if err != nil {
 		return nil, err
 	}
@@ -21,16 +21,13 @@ func (s *Store) Tag(ctx context.Context, name, as string) (_ *Model, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, use.Release()) }()
-	tag, err := s.lookup(name)
-	if err != nil {
-		return nil, err
-	}
+	tag := use.tag
 	tag.Name, tag.Created = newName, time.Now()
 	if err := s.tags.Set(ctx, tag); err != nil {
 		return nil, err
 	}
-	if tag, err = s.tags.Get(newName); err != nil {
-		return nil, err
+	if set, err := s.tags.Get(newName); err == nil { // with its pin; somebody may have deleted it again
+		tag = set
 	}
 	return s.model(tag, use.manifest), nil
 }

@@ -44,7 +44,10 @@ type Bad struct {
 // that tags name. What it finds is in the report; the error is then ErrVerification, unless all of it was repaired.
 func (s *Store) Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, err error) {
 	defer classify(&err)
-	v := &verification{store: s, needs: make(map[digest.Digest][]need), sizes: make(map[digest.Digest]int64)}
+	v := &verification{
+		store: s, needs: make(map[digest.Digest][]need), unread: make(map[string]struct{}),
+		sizes: make(map[digest.Digest]int64), checked: make(map[digest.Digest]struct{}),
+	}
 	if err := v.gather(ctx, o.Names); err != nil {
 		return nil, err
 	}
@@ -52,7 +55,9 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, e
 		return nil, err
 	}
 	if o.Repair {
-		v.repair(ctx)
+		if err := v.repair(ctx); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortFunc(v.report.Bad, func(a, b Bad) int { return cmp.Compare(a.Digest, b.Digest) })
 	if left := len(v.report.Bad) - v.report.Repaired; left > 0 {
@@ -76,9 +81,11 @@ func (n need) String() string {
 
 // verification is one Verify under way.
 type verification struct {
-	store *Store
-	needs map[digest.Digest][]need
-	sizes map[digest.Digest]int64 // of every blob to be checked
+	store   *Store
+	needs   map[digest.Digest][]need
+	unread  map[string]struct{} // tags, of which nobody knows what they need
+	sizes   map[digest.Digest]int64
+	checked map[digest.Digest]struct{}
 
 	mu     sync.Mutex
 	report VerifyReport
@@ -119,6 +126,7 @@ func (v *verification) tags(names []string) ([]tags.Tag, error) {
 		all, err := v.store.tags.List()
 		if err != nil {
 			v.bad(Bad{Problem: err.Error()})
+			v.unread["a tag"] = struct{}{}
 		}
 		return all, nil
 	}
@@ -133,14 +141,21 @@ func (v *verification) tags(names []string) ([]tags.Tag, error) {
 	return some, nil
 }
 
-// need adds all that a tag names. What a bad manifest names is not known; the manifest itself is found bad later.
+// need adds all that a tag names.
 func (v *verification) need(tag tags.Tag) {
 	d := tag.Descriptor.Digest
 	v.needs[d] = append(v.needs[d], need{tag: tag})
+	v.reach(tag)
+}
+
+// reach adds what the manifest of a tag names. Of a bad one nobody knows that; it is found bad itself later.
+func (v *verification) reach(tag tags.Tag) {
 	m, err := fetch.Load(v.store.blobs, tag)
 	if err != nil {
+		v.unread[tag.Name] = struct{}{}
 		return
 	}
+	delete(v.unread, tag.Name)
 	paths := make(map[digest.Digest]string)
 	for _, f := range m.Files {
 		paths[f.Descriptor.Digest] = f.Path
@@ -150,11 +165,15 @@ func (v *verification) need(tag tags.Tag) {
 	}
 }
 
-// check reads every blob, the largest first, so that the cores end together.
+// check reads every blob that was not read yet, the largest first, so that the cores end together.
 func (v *verification) check(ctx context.Context) error {
 	order := make([]digest.Digest, 0, len(v.needs))
 	var total int64
 	for d := range v.needs {
+		if _, ok := v.checked[d]; ok {
+			continue
+		}
+		v.checked[d] = struct{}{}
 		order = append(order, d)
 		if info, err := v.store.blobs.Stat(d); err == nil {
 			v.sizes[d] = info.Size
@@ -164,7 +183,9 @@ func (v *verification) check(ctx context.Context) error {
 	slices.SortFunc(order, func(a, b digest.Digest) int {
 		return cmp.Or(cmp.Compare(v.sizes[b], v.sizes[a]), cmp.Compare(a, b))
 	})
-	v.store.emit(Event{Kind: fetch.Resolved, Size: total})
+	if len(order) > 0 {
+		v.store.emit(Event{Kind: fetch.Resolved, Size: total})
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, d := range order {
@@ -186,7 +207,7 @@ func (v *verification) checkOne(ctx context.Context, d digest.Digest) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if len(v.needs[d]) == 0 && errors.Is(err, blobstore.ErrNotFound) { // swept meanwhile, and nothing needs it
+	if errors.Is(err, blobstore.ErrNotFound) && !v.needed(d) { // swept meanwhile
 		return nil
 	}
 	e.Kind = fetch.Done
@@ -199,6 +220,11 @@ func (v *verification) checkOne(ctx context.Context, d digest.Digest) error {
 		v.bad(Bad{Digest: d, Names: v.names(d), Problem: err.Error()})
 	}
 	return nil
+}
+
+// needed tells whether a tag that needs the blob is still what it was.
+func (v *verification) needed(d digest.Digest) bool {
+	return slices.ContainsFunc(v.needs[d], func(n need) bool { return v.store.means(n.tag) })
 }
 
 func (v *verification) first(d digest.Digest) string {

@@ -1,12 +1,12 @@
 package mstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -16,14 +16,17 @@ import (
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/internal/clone"
+	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
+	"github.com/mstore/mstore/manifest/tags"
 )
 
-// FileWant says what an outside file is held against: a file of a model, or a digest, or a size, or several of these.
+// FileWant says what an outside file is held against: a file of a model, or a digest, or a size, or several of these,
+// which must all be true of it.
 type FileWant struct {
 	Name   string        // NAME/FILE; or NAME, and any file of the model will do
 	Digest digest.Digest // empty: not asked for
-	Size   int64         // bytes; negative: not asked for
+	Size   *int64        // bytes; nil: not asked for
 }
 
 // VerifyFile reads a file of this machine in full and holds it against what is wanted; the store needs only to know
@@ -31,36 +34,39 @@ type FileWant struct {
 // file or model, and with ErrUsage when nothing is wanted.
 func (s *Store) VerifyFile(ctx context.Context, path string, want FileWant) (err error) {
 	defer classify(&err)
-	if want.Name == "" && want.Digest == "" && want.Size < 0 {
+	if want.Name == "" && want.Digest == "" && want.Size == nil {
 		return usagef("nothing to hold %s against: name a model's file, a digest or a size", path)
+	}
+	if want.Digest != "" {
+		if _, err := key.Parse(want.Digest); err != nil {
+			return err
+		}
 	}
 	got, err := describe(ctx, path)
 	if err != nil {
 		return err
 	}
-	wanted := []blobstore.Info{{Digest: want.Digest, Size: want.Size}}
-	if want.Name != "" {
-		files, err := s.filesOf(want.Name, path)
-		if err != nil {
-			return err
-		}
-		wanted = append(wanted[:0:0], files...)
-		for i := range wanted {
-			if want.Digest != "" {
-				wanted[i].Digest = want.Digest
-			}
-			if want.Size >= 0 {
-				wanted[i].Size = want.Size
-			}
-		}
+	if want.Digest != "" && want.Digest != got.Digest || want.Size != nil && *want.Size != got.Size {
+		return mismatch(path, got, blobstore.Info{Digest: want.Digest, Size: *cmp.Or(want.Size, new(int64(-1)))})
 	}
-	for _, w := range wanted {
-		if (w.Digest == "" || w.Digest == got.Digest) && (w.Size < 0 || w.Size == got.Size) {
+	if want.Name == "" {
+		return nil
+	}
+	files, err := s.filesOf(want.Name, path)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Digest == got.Digest && f.Size == got.Size {
 			return nil
 		}
 	}
+	return mismatch(path, got, files[0])
+}
+
+func mismatch(path string, got, want blobstore.Info) error {
 	return fmt.Errorf("%s: %w", path, &blobstore.MismatchError{
-		Want: wanted[0].Digest, Got: got.Digest, WantSize: wanted[0].Size, GotSize: got.Size,
+		Want: want.Digest, Got: got.Digest, WantSize: want.Size, GotSize: got.Size,
 	})
 }
 
@@ -108,15 +114,21 @@ func (s *Store) filesOf(name, local string) ([]blobstore.Info, error) {
 
 // splitFile takes NAME/FILE apart, where both may have slashes: the longest name that is in the store counts.
 func (s *Store) splitFile(name string) (*manifest.Manifest, string, error) {
+	missing := error(&NotFoundError{Name: name})
 	for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '/') {
-		tag, err := s.lookup(name[:end])
-		if err == nil {
-			m, err := fetch.Load(s.blobs, tag)
+		var m *manifest.Manifest
+		err := s.reading(name[:end], func(tag tags.Tag) (err error) {
+			m, err = fetch.Load(s.blobs, tag)
+			return err
+		})
+		if errors.Is(err, tags.ErrName) { // with its file, a name may be more than a name can be
+			missing = err
+			continue
+		}
+		if _, ok := errors.AsType[*NotFoundError](err); !ok {
 			return m, strings.TrimPrefix(name[end:], "/"), err
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
-		}
+		missing = &NotFoundError{Name: name}
 	}
-	return nil, "", &NotFoundError{Name: name}
+	return nil, "", missing
 }

@@ -146,12 +146,15 @@ func (p *program) verifyFile(ctx context.Context, c *cli.Context) error {
 	if c.Args().Len() > 1 {
 		return usagef("--file is held against one model's file, not against %d", c.Args().Len())
 	}
-	want := mstore.FileWant{Name: c.Args().First(), Size: c.Int64("size")}
+	want := mstore.FileWant{Name: c.Args().First()}
+	if n := c.Int64("size"); n >= 0 {
+		want.Size = &n
+	}
 	var err error
 	if want.Digest, err = digestFlag(c); err != nil {
 		return err
 	}
-	if want.Name == "" && want.Digest == "" && want.Size < 0 {
+	if want.Name == "" && want.Digest == "" && want.Size == nil {
 		return &usageError{
 			text: "there is nothing to hold the file against", hint: "name NAME/FILE of a model, or give --digest or --size",
 		}

@@ -1,0 +1,69 @@
+package mstore_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore"
+)
+
+func TestVerifyFile(t *testing.T) {
+	s, long := newStore(t), strings.Repeat("long/", 100)+"name"
+	load(t, s, folder(t, map[string]string{"a.txt": "A", "sub/dir/b.txt": "B", "sub/dir/a.txt": "other", long: "L", "empty": ""}), "org/m:v1")
+	load(t, s, folder(t, map[string]string{"x": "X"}), "org/m/sub") // a name that begins as a file of the other does
+	dir := folder(t, map[string]string{"a.txt": "A", "b.txt": "B", "wrong": "W", "none.txt": "A", "empty": "", "l": "L", "x": "X"})
+	try(t, os.Symlink("a.txt", filepath.Join(dir, "link")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+	d := digest.FromString("A")
+	one, two, none := int64(1), int64(2), int64(0)
+	type want = mstore.FileWant
+	for name, c := range map[string]struct {
+		path string
+		want want
+		err  error
+	}{
+		"name and file":                     {"a.txt", want{Name: "org/m:v1/a.txt"}, nil},
+		"a file in a folder":                {"b.txt", want{Name: "org/m:v1/sub/dir/b.txt"}, nil},
+		"a file of a long name":             {"l", want{Name: "org/m:v1/" + long}, nil},
+		"wrong bytes":                       {"wrong", want{Name: "org/m:v1/a.txt"}, mstore.ErrVerification},
+		"another file of it":                {"a.txt", want{Name: "org/m:v1/sub/dir/a.txt"}, mstore.ErrVerification},
+		"name alone":                        {"a.txt", want{Name: "org/m:v1"}, nil},
+		"name alone, by another name":       {"none.txt", want{Name: "org/m:v1"}, nil},
+		"name alone, wrong bytes":           {"wrong", want{Name: "org/m:v1"}, mstore.ErrVerification},
+		"name without its tag":              {"x", want{Name: "org/m/sub/x"}, nil},
+		"an empty file":                     {"empty", want{Name: "org/m:v1/empty"}, nil},
+		"no such file in it":                {"a.txt", want{Name: "org/m:v1/none"}, mstore.ErrNotFound},
+		"a folder in it":                    {"a.txt", want{Name: "org/m:v1/sub"}, mstore.ErrNotFound},
+		"no such model":                     {"a.txt", want{Name: "org/n:v1/a.txt"}, mstore.ErrNotFound},
+		"no name":                           {"a.txt", want{Name: "\x00"}, mstore.ErrUsage},
+		"digest":                            {"a.txt", want{Digest: d}, nil},
+		"wrong digest":                      {"b.txt", want{Digest: d}, mstore.ErrVerification},
+		"no digest":                         {"b.txt", want{Digest: "sha256:x"}, mstore.ErrUsage},
+		"digest and size":                   {"a.txt", want{Digest: d, Size: &one}, nil},
+		"digest and wrong size":             {"a.txt", want{Digest: d, Size: &two}, mstore.ErrVerification},
+		"size":                              {"b.txt", want{Size: &one}, nil},
+		"wrong size":                        {"b.txt", want{Size: &none}, mstore.ErrVerification},
+		"size of an empty file":             {"empty", want{Size: &none}, nil},
+		"name and the digest of the file":   {"a.txt", want{Name: "org/m:v1/a.txt", Digest: d}, nil},
+		"name and the digest of another":    {"b.txt", want{Name: "org/m:v1/a.txt", Digest: digest.FromString("B")}, mstore.ErrVerification},
+		"name, digest and size of the file": {"a.txt", want{Name: "org/m:v1", Digest: d, Size: &one}, nil},
+		"a link to the file":                {"link", want{Name: "org/m:v1/a.txt"}, nil},
+		"a pipe":                            {"pipe", want{Digest: d}, mstore.ErrUsage},
+		"a folder":                          {".", want{Digest: d}, mstore.ErrUsage},
+		"no such file":                      {"none", want{Digest: d}, mstore.ErrNotFound},
+		"nothing is wanted":                 {"a.txt", want{}, mstore.ErrUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := s.VerifyFile(t.Context(), filepath.Join(dir, c.path), c.want)
+			if c.err != nil {
+				wantFailure(t, "VerifyFile", err, c.err)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
