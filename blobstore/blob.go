@@ -87,15 +87,21 @@ func (s *Store) Open(d digest.Digest) (*Blob, error) {
 	return b, nil
 }
 
+// looks is how often a reader looks in blobs/ and in trash/ before it believes a miss. Two would do if no two sweeps
+// ever moved one blob within the time of a look.
+const looks = 4
+
 // openOrRestore looks in blobs, in trash, and in blobs again: a sweep moves a blob aside before it knows that nobody
 // needs it, and may have put it back between our two looks.
 func (s *Store) openOrRestore(k key.Key) (*os.File, error) {
-	f, err := openRegular(k.In(s.blobs()))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := s.restore(k); err != nil {
-		return nil, err
+	for range looks - 1 {
+		f, err := openRegular(k.In(s.blobs()))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		if err := s.restore(k); err != nil {
+			return nil, err
+		}
 	}
 	return openRegular(k.In(s.blobs()))
 }

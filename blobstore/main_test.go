@@ -38,6 +38,13 @@ func newStore(t testing.TB) *blobstore.Store {
 	return storetest.New(t, quiet)
 }
 
+// checked is the store at root, checked when the test ends.
+func checked(t testing.TB, root string, opts blobstore.Options) *blobstore.Store {
+	t.Helper()
+	t.Cleanup(func() { storetest.Check(t, root) })
+	return open(t, root, opts)
+}
+
 // open opens a store that is not checked when the test ends.
 func open(t testing.TB, root string, opts blobstore.Options) *blobstore.Store {
 	t.Helper()

@@ -115,7 +115,7 @@ func (p *partial) own() error {
 		return err
 	}
 	if p.owned, err = flock.Share(path); err == nil {
-		err = file.Truncate(0)
+		err = errors.Join(file.Truncate(0), file.Chmod(0o644)) // every user of a shared store reads it
 	}
 	if err == nil {
 		_, err = file.Write(line)

@@ -25,6 +25,8 @@ var roles = map[string]func(ctx context.Context, root string) error{
 	"one":    oneRole,
 	"lease":  leaseRole,
 	"exec":   execRole,
+	"sweep":  sweepRole,
+	"resume": resumeRole,
 	"wait":   func(context.Context, string) error { return ready("") },
 }
 
@@ -98,6 +100,42 @@ func leaseRole(_ context.Context, root string) error {
 		return err
 	}
 	return ready("")
+}
+
+// sweepRole removes every blob that no lease holds, and what is left of dead processes, and says how many there were.
+func sweepRole(_ context.Context, root string) error {
+	s, err := blobstore.Open(root, quiet)
+	if err != nil {
+		return err
+	}
+	held, err := s.Held()
+	n := 0
+	for d := range s.All() {
+		if _, ok := held[d]; !ok && err == nil {
+			var trashed blobstore.Trashed
+			trashed, err = s.Trash(d)
+			err = errors.Join(err, trashed.Delete())
+			n++
+		}
+	}
+	_, reapErr := s.ReapIngests(0)
+	fmt.Println("swept", n)
+	return errors.Join(err, reapErr)
+}
+
+// resumeRole commits the shared blob without writing any of it.
+func resumeRole(ctx context.Context, root string) error {
+	l, err := leaseOf(root)
+	if err != nil {
+		return err
+	}
+	in, err := l.Ingest(ctx, want(shared()))
+	if err != nil {
+		return err
+	}
+	fmt.Println("resumed", in.Resumed())
+	_, err = in.Commit(ctx)
+	return errors.Join(err, in.Close(), l.Release())
 }
 
 func leaseOf(root string) (*blobstore.Lease, error) {
