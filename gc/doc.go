@@ -10,15 +10,22 @@
 //	           3 move blobs that they do not reach to trash/
 //	           4 read the leases, then the tags, again
 //	           5 put back what is live by now, delete the rest, that of step 1 among it
-//	reader     look in blobs/, in trash/ (and put it back), in blobs/ again
+//	reader     look in blobs/, in trash/ (and put it back), in blobs/ again; and once more for each further collector
 //
 // Why this one:
+//
 //   - Hold before look. A puller that looked first may see a blob whose sweep is already decided.
+//
 //   - Leases before tags. A puller goes from a lease to a tag; who reads in its direction meets it at one of the two.
+//
 //   - Move before the second read. After the move nobody can come to rely on the blob without putting it back, so what
 //     the second read does not find is needed by nobody, then and later. Without the second read, a puller that held
 //     and looked between steps 2 and 3 loses its blob.
+//
 //   - Trash is adopted before the reads, for the same reason: its blobs were moved before the second read.
+//
+//   - More looks than one. What one collector puts back while a reader is between its looks, another one may move. A
+//     collector reads manifests as such a reader: were it to miss one that a lease holds, it would take its files.
 //
 // A collector may be killed at any step: what it leaves is in trash/, where readers and the next collector find it.
 // model_test.go explores every interleaving of small casts of these processes, and shows that other orders lose blobs.

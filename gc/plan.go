@@ -16,8 +16,8 @@ import (
 // Plan marks what is live and says what a Run would do now. drop is tags that are to go first, as List had them; one
 // that is pinned, in use (a lease holds its manifest) or means another manifest by now is left out of the plan.
 //
-// Plan changes nothing but what every reader of the store changes: a lease whose process is dead goes, and a live blob
-// that lies in trash is put back. The error is ErrUnreadable, ctx's, or of the file system.
+// Plan changes nothing but what every reader of the store changes: a lease whose process is dead goes, and a manifest
+// that is needed and lies in trash is put back. The error is ErrUnreadable, ctx's, or of the file system.
 func (c *Collector) Plan(ctx context.Context, drop []tags.Tag) (*Plan, error) {
 	// What is there is listed before leases and tags are read: what was fetched meanwhile is not in question.
 	blobs, err := c.allBlobs(ctx)
