@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"math"
+	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +37,7 @@ type displayed struct {
 func (p *program) drawBars(t *tracker, label string) (stop func()) {
 	b := &bars{
 		tracker: t, label: label, files: make(map[string]*displayed),
-		rows: mpb.New(mpb.WithOutput(p.err.w), mpb.WithRefreshRate(drawEvery)),
+		rows: mpb.New(p.canvas(), mpb.WithRefreshRate(drawEvery)),
 		room: p.room,
 	}
 	b.total = b.add(math.MaxInt, func(width int) string { return totalRow(view{}, label, width) })
@@ -50,6 +52,14 @@ func (p *program) drawBars(t *tracker, label string) (stop func()) {
 		b.total.bar.Abort(true)
 		b.rows.Wait()
 	}
+}
+
+// canvas is where mpb draws. The consoles of Windows are drawn on through an interface that mpb knows.
+func (p *program) canvas() mpb.ContainerOption {
+	if f, ok := p.err.w.(*os.File); ok && runtime.GOOS != "windows" {
+		return mpb.WithConsoleWriter(&screen{out: f})
+	}
+	return mpb.WithOutput(p.err.w)
 }
 
 // room is how many rows there are for files.

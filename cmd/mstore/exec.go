@@ -58,8 +58,7 @@ func environ(dir string) []string {
 // noCommand is the error about a command that exec cannot run.
 func noCommand(command string, err error) error {
 	why, cause := err.Error(), err
-	var inPath *exec.Error
-	if errors.As(err, &inPath) {
+	if inPath, ok := errors.AsType[*exec.Error](err); ok {
 		why, cause = inPath.Err.Error(), inPath.Err
 	}
 	if errors.Is(cause, exec.ErrNotFound) {

@@ -29,8 +29,7 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	var status statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
 	switch classOf(err) {
@@ -59,8 +58,7 @@ func exitCode(err error) int {
 
 // classOf is the class of an error of the library, or of the command's own, which wrap their class.
 func classOf(err error) mstore.Class {
-	var own mstore.Class
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[mstore.Class](err); ok {
 		return own
 	}
 	return mstore.ClassOf(err)

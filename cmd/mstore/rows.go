@@ -16,7 +16,7 @@ type columnsOf struct{ name, bar, info int }
 func layout(width int) columnsOf {
 	const (
 		gaps               = 2
-		longInfo, tinyInfo = 27, 19
+		longInfo, tinyInfo = 27, 15
 		minBar, maxBar     = 8, 40
 		minName, maxName   = 6, 40
 		wide               = 64
@@ -26,7 +26,7 @@ func layout(width int) columnsOf {
 	if width < wide {
 		l.info = tinyInfo
 	}
-	l.name = min(max((width-l.info)/2, minName), maxName)
+	l.name = min(max((width-l.info)*3/5, minName), maxName)
 	l.bar = min(width-l.info-l.name, maxBar)
 	if l.bar < minBar {
 		l.name, l.bar = max(l.name+l.bar, 0), 0
@@ -45,17 +45,15 @@ func (l columnsOf) row(name string, done, total int64, info string) string {
 	return runewidth.Truncate(strings.TrimRight(line, " "), width, "")
 }
 
-// fit makes name exactly n columns wide; of a long one the middle goes, as both ends of a path tell something.
+// fit makes name exactly n columns wide. Of a long one the folders go first, then the end: what tells the parts of a
+// model apart stands before the extension.
 func fit(name string, n int) string {
-	const gap = ".."
+	const cut = ".."
 	name = clean(name)
-	if w := runewidth.StringWidth(name); w > n {
-		tail := max(0, n*2/3-len(gap))
-		head := max(0, n-tail-len(gap))
-		name = runewidth.Truncate(name, head, "") + gap + runewidth.TruncateLeft(name, w-tail, "")
-		name = runewidth.Truncate(name, n, "")
+	if runewidth.StringWidth(name) > n {
+		name = name[strings.LastIndexByte(name, '/')+1:]
 	}
-	return runewidth.FillRight(name, n)
+	return runewidth.FillRight(runewidth.Truncate(name, n, cut[:min(len(cut), n)]), n)
 }
 
 // bar is a bar of n columns.
@@ -93,14 +91,14 @@ func fileRow(f fileView, width int) string {
 // totalRow is the line of everything together.
 func totalRow(v view, label string, width int) string {
 	l := layout(width)
-	if !v.resolved && v.count == 0 {
+	if !v.resolved && v.total == 0 {
 		return runewidth.Truncate(clean(label)+" ...", max(width-1, 1), "")
 	}
 	info := fmt.Sprintf("%3d%%", percent(v.done, v.total))
 	speed, left := " "+speedText(v), " "+leftText(v)
 	info += first(l.info-len(info), strings.TrimRight(speed, " ")+strings.TrimRight(left, " "), left, speed)
 	all := "total " + size(v.total)
-	return l.row(first(l.name, fmt.Sprintf("%s, %d/%d", all, v.finished, v.count), all, "total"), v.done, v.total, info)
+	return l.row(first(l.name, fmt.Sprintf("%s, %d done", all, v.finished), all, "total"), v.done, v.total, info)
 }
 
 // first is the first of texts that has at most n columns, or "".
@@ -132,7 +130,7 @@ func leftText(v view) string {
 
 // plainRow is the line that is printed now and then where there is no terminal.
 func plainRow(v view, label string) string {
-	if !v.resolved && v.count == 0 {
+	if !v.resolved && v.total == 0 {
 		return clean(label) + " ..."
 	}
 	parts := []string{fmt.Sprintf("%d%%", percent(v.done, v.total)), size(v.done) + " of " + size(v.total)}

@@ -114,9 +114,9 @@ func wholeSize(n int64) string {
 
 // span is a duration as a person reads it: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
 func span(d time.Duration) string {
-	const tenSeconds = 10 * time.Second
+	const short = 10 * time.Second
 	switch {
-	case d < tenSeconds-50*time.Millisecond:
+	case d < short-50*time.Millisecond:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute-time.Second/2:
 		return fmt.Sprintf("%.0f s", d.Seconds())

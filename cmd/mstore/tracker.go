@@ -42,8 +42,7 @@ type view struct {
 	done, total int64 // bytes; total is at least done
 	speed       float64
 	left        time.Duration // negative when not known
-	finished    int           // files that are whole
-	count       int           // files that were spoken of
+	finished    int           // files that are whole; manifest and config are none
 	files       []fileView    // those in flight, in the order in which they started
 }
 
@@ -96,16 +95,17 @@ func (t *tracker) tell(e mstore.Event, now time.Time) {
 func (t *tracker) sample(now time.Time) view {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v := view{resolved: t.resolved, count: len(t.order), left: -1}
+	v := view{resolved: t.resolved, left: -1}
 	var sizes int64
 	for _, f := range t.order {
 		v.done += f.done
 		sizes += max(f.size, f.done)
-		if f.kind == fetch.Done {
+		switch {
+		case f.kind != fetch.Done:
+			v.files = append(v.files, f.view(now))
+		case f.name != "":
 			v.finished++
-			continue
 		}
-		v.files = append(v.files, f.view(now))
 	}
 	t.shown = max(t.shown, v.done) // a file that starts over does not take the bar back
 	v.done = t.shown

@@ -97,7 +97,7 @@ func TestRowsFitTheTerminal(t *testing.T) {
 		{name: "", done: 1, size: 2, waiting: true},
 		{name: "x", done: 1, size: 2, again: 3 * time.Second},
 	}
-	v := view{resolved: true, done: 120e6, total: 266e9, speed: 123e6, left: 12345 * time.Second, finished: 10, count: 30}
+	v := view{resolved: true, done: 120e6, total: 266e9, speed: 123e6, left: 12345 * time.Second, finished: 10}
 	for width := range 200 {
 		rows := []string{totalRow(v, "pulling x", width), totalRow(view{left: -1}, "pulling x", width)}
 		for _, f := range files {
@@ -112,12 +112,14 @@ func TestRowsFitTheTerminal(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	v := view{resolved: true, done: 120e6, total: 266e6, speed: 35.2e6, left: 4 * time.Second, finished: 10, count: 30}
+	v := view{resolved: true, done: 120e6, total: 266e6, speed: 35.2e6, left: 4 * time.Second, finished: 10}
 	f := fileView{name: "model.safetensors", done: 120e6, size: 266e6}
 	for _, c := range []struct{ got, want string }{
-		{totalRow(v, "", 80), `total 266 MB, 10/30       [==========>            ]  45% 35.2 MB/s 4 s left`},
-		{fileRow(f, 80), `model.safetensors         [==========>            ]  45% 266 MB`},
-		{totalRow(v, "", 40), `total     [===>   ]  45% 4 s left`},
+		{totalRow(v, "", 80), `total 266 MB, 10 done          [========>         ]  45% 35.2 MB/s 4 s left`},
+		{fileRow(f, 80), `model.safetensors              [========>         ]  45% 266 MB`},
+		{totalRow(v, "", 40), `total 266 MB  [===>   ]  45% 4 s left`},
+		{fileRow(fileView{name: "unet/model-00009-of-00030.safetensors", done: 1, size: 4}, 40), `model-00009..  [=>     ]  25% 4 B`},
+		{fileRow(fileView{name: "a", done: 1, size: 4, waiting: true}, 80), `a                               [===>              ] another process is at it`},
 		{plainRow(v, "pulling x"), `pulling x: 45%, 120 MB of 266 MB, 35.2 MB/s, 4 s left`},
 		{plainRow(view{left: -1}, "pulling x"), `pulling x ...`},
 	} {

@@ -9,7 +9,7 @@ import (
 )
 
 // version is the release; the linker sets it (see the Makefile).
-var version string //nolint:gochecknoglobals // a constant that only the linker knows
+var version string
 
 func (p *program) versionCommand() *cli.Command {
 	return &cli.Command{
