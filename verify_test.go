@@ -130,8 +130,10 @@ func TestVerifyOfSomeNames(t *testing.T) {
 func TestVerifyFindsWhatIsNoBlob(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
 	for name, plant := range map[string]func(path string) error{
-		"missing":   os.Remove,
-		"truncated": func(path string) error { return errs(os.Chmod(path, 0o600), os.Truncate(path, 10), os.Chmod(path, 0o444)) },
+		"missing": os.Remove,
+		"truncated": func(path string) error {
+			return errs(os.Chmod(path, 0o600), os.Truncate(path, 10), os.Chmod(path, 0o444))
+		},
 		"longer": func(path string) error {
 			return errs(os.Chmod(path, 0o600), os.Truncate(path, 300<<10), os.Chmod(path, 0o444))
 		},
