@@ -105,8 +105,15 @@ func TestReadersDoNotMissWhatASweepPutsBack(t *testing.T) {
 		case <-done:
 			running = false
 		default:
-			if trashed, err := s.Trash(d); err == nil {
-				try(t, trashed.Restore())
+			trashed, err := s.Trash(d)
+			_, heldErr := s.Held() // as a sweep does between its moves
+			if err == nil {
+				err = trashed.Restore()
+			}
+			_, err2 := s.Held()
+			try(t, heldErr, err2)
+			if err != nil && !errors.Is(err, blobstore.ErrNotFound) {
+				t.Error(err)
 			}
 		}
 	}
