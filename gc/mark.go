@@ -13,14 +13,8 @@ import (
 	"github.com/mstore/mstore/manifest/tags"
 )
 
-const (
-	// readers is how many manifests are read at once: enough to keep a disk busy that seeks.
-	readers = 16
-	// looks is how often a manifest is looked for that is not there. One look (blobs, trash, blobs) misses a blob that
-	// one collector puts back and another one moves in that moment. A collector moves a blob once at most after somebody
-	// has come to rely on it, so a blob that is needed is found unless this many collectors conspire.
-	looks = 4
-)
+// readers is how many manifests are read at once: enough to keep a disk busy that seeks.
+const readers = 16
 
 // live is a set of digests that must stay.
 type live map[digest.Digest]struct{}

@@ -85,25 +85,14 @@ func (m *marker) read(ctx context.Context, d digest.Digest, as expect, above int
 	return nil
 }
 
-// load reads what d refers to, looking more than once. It is nil, without an error, where d is whatever and not here:
-// it may come later. A blob that cannot be read is an error whatever it is taken for, unless it is too large for a
-// manifest.
+// load reads what d refers to. It is nil, without an error, where d is whatever and not here: it may come later. A
+// blob that cannot be read is an error whatever it is taken for, unless it is too large for a manifest.
 func (m *marker) load(d digest.Digest, as expect) (*node, error) {
-	for try := 1; ; try++ {
-		n, err := m.look(d, as)
-		switch {
-		case errors.Is(err, blobstore.ErrNotFound) && try < looks:
-			continue
-		case as == whatever && absent(err):
-			return nil, nil //nolint:nilnil // the digest is a root all the same; it only refers to nothing yet
-		}
-		return n, err
-	}
-}
-
-func (m *marker) look(d digest.Digest, as expect) (*node, error) {
 	if as == whatever {
 		info, err := m.store.Stat(d)
+		if absent(err) {
+			return nil, nil //nolint:nilnil // the digest is a root all the same; it only refers to nothing yet
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -112,6 +101,9 @@ func (m *marker) look(d digest.Digest, as expect) (*node, error) {
 		}
 	}
 	raw, err := m.store.ReadAll(d, manifest.MaxSize)
+	if as == whatever && absent(err) {
+		return nil, nil //nolint:nilnil // likewise
+	}
 	if err != nil {
 		return nil, err
 	}
