@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 
 	"github.com/mstore/mstore/blobstore"
@@ -136,12 +137,14 @@ func isStorage(err error) bool {
 }
 
 func isNetwork(err error) bool {
-	var netErr net.Error
+	var op *net.OpError
+	var dns *net.DNSError
+	var asked *url.Error
 	var status *transfer.StatusError
 	var stall *transfer.StallError
 	return errors.Is(err, errOffline) || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, transfer.ErrRange) ||
 		errors.Is(err, registry.ErrNotRegistry) || errors.Is(err, registry.ErrRedirect) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &netErr) || errors.As(err, &status) || errors.As(err, &stall) || isTLS(err)
+		errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &asked) || errors.As(err, &status) || errors.As(err, &stall) || isTLS(err)
 }
 
 func isTLS(err error) bool {

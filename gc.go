@@ -25,7 +25,8 @@ type GCResult struct {
 }
 
 // GC removes the blobs that no tag and no lease reaches, beside any number of pulls and other collections. A manifest,
-// tag or lease that cannot be read stops it before anything is removed. The plan of a dry run is the one that runs.
+// tag or lease that cannot be read stops it before anything more is removed; the result then tells what was. The plan
+// of a dry run is the one that runs.
 func (s *Store) GC(ctx context.Context, o GCOptions) (_ *GCResult, err error) {
 	defer classify(&err)
 	c := s.collector()
@@ -54,8 +55,10 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (_ *GCResult, err error) {
 		return r, nil
 	}
 	done, err := c.Run(ctx, plan)
-	if err != nil {
+	if done == nil {
 		return nil, err
 	}
-	return &GCResult{Dropped: done.Dropped, Removed: done.Removed, FreedBytes: done.FreedBytes, Kept: done.Kept}, nil
+	return &GCResult{
+		Dropped: done.Dropped, Removed: done.Removed, FreedBytes: done.FreedBytes + done.ReapedBytes, Kept: done.Kept,
+	}, err
 }

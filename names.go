@@ -2,6 +2,7 @@ package mstore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -12,6 +13,11 @@ import (
 
 // forms is what an error about a reference says there is.
 const forms = "host/repository[:tag][@sha256:...], oci://..., file:PATH, oci-layout:DIR[:tag], or the name of a model in the store"
+
+// noRegistries are hosts whose models are not had by the OCI protocol; a name that begins with one is not a registry's.
+//
+//nolint:gochecknoglobals // a table that nothing changes
+var noRegistries = []string{"hf.co", "huggingface.co", "ollama.com"}
 
 // world is what a reference speaks of.
 type world int
@@ -40,7 +46,7 @@ func parseReference(typed string) (reference, error) {
 	rest, registry := strings.CutPrefix(typed, "oci://")
 	host, path, slash := strings.Cut(rest, "/")
 	switch {
-	case strings.Contains(rest, "://"), registry && (host == "" || path == ""):
+	case strings.Contains(rest, "://"), registry && (host == "" || path == ""), slices.Contains(noRegistries, host):
 		return reference{}, usagef("%q is no reference: there are %s", typed, forms)
 	case registry, slash && namesHost(host):
 		return reference{inRegistry, rest}, nil
