@@ -46,11 +46,11 @@ func TestAModeThatWasChangedWithTheBytesIsNot(t *testing.T) {
 func errOf[T any](_ T, err error) error { return err }
 
 // damage flips a bit of a blob and leaves it with mode.
-func damage(t testing.TB, s *blobstore.Store, d digest.Digest, mode fs.FileMode) {
-	t.Helper()
+func damage(tb testing.TB, s *blobstore.Store, d digest.Digest, mode fs.FileMode) {
+	tb.Helper()
 	path := blobPath(s, d)
 	b, err := os.ReadFile(path)
-	try(t, err, os.Chmod(path, 0o644), os.WriteFile(path, flipped(b), 0o644), os.Chmod(path, mode))
+	try(tb, err, os.Chmod(path, 0o644), os.WriteFile(path, flipped(b), 0o644), os.Chmod(path, mode))
 }
 
 // A blob that was cut short under the right mode is found by its size, and replaced.

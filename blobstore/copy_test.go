@@ -13,13 +13,13 @@ import (
 )
 
 // fileOf is an open file that holds b.
-func fileOf(t testing.TB, b []byte) *os.File {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "src")
-	try(t, os.WriteFile(path, b, 0o600))
+func fileOf(tb testing.TB, b []byte) *os.File {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "src")
+	try(tb, os.WriteFile(path, b, 0o600))
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	try(t, err)
-	t.Cleanup(func() { _ = f.Close() })
+	try(tb, err)
+	tb.Cleanup(func() { _ = f.Close() })
 	return f
 }
 

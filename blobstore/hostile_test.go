@@ -62,7 +62,9 @@ func TestHostileDigestsAtEveryDoor(t *testing.T) {
 	}
 }
 
+// take is what Expel must not call.
 func take(t *testing.T) func(string) error {
+	t.Helper()
 	return func(path string) error {
 		t.Errorf("take(%q) was called", path)
 		return errors.New("not taken")
@@ -74,6 +76,7 @@ func descriptor(d digest.Digest, size int64) ocispec.Descriptor {
 }
 
 func ingestErr(t *testing.T, l *blobstore.Lease, want blobstore.Want) error {
+	t.Helper()
 	in, err := l.Ingest(t.Context(), want)
 	if err == nil {
 		return in.Close()

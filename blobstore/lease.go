@@ -217,11 +217,11 @@ func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
 	if err != nil {
 		return err
 	}
-	unlock, fate, err := s.claim(parseOwner(raw), path, info.ModTime())
+	unlock, f, err := s.claim(parseOwner(raw), path, info.ModTime())
 	if err != nil {
 		return err
 	}
-	if fate != alive {
+	if f != alive {
 		return errors.Join(ignoreMissing(os.Remove(path)), unlock())
 	}
 	if unborn {

@@ -33,60 +33,60 @@ func TestMain(m *testing.M) {
 var quiet = blobstore.Options{Log: slog.New(slog.DiscardHandler)}
 
 // newStore is a checked store that keeps its warnings to itself.
-func newStore(t testing.TB) *blobstore.Store {
-	t.Helper()
-	return storetest.New(t, quiet)
+func newStore(tb testing.TB) *blobstore.Store {
+	tb.Helper()
+	return storetest.New(tb, quiet)
 }
 
 // checked is the store at root, checked when the test ends.
-func checked(t testing.TB, root string, opts blobstore.Options) *blobstore.Store {
-	t.Helper()
-	t.Cleanup(func() { storetest.Check(t, root) })
-	return open(t, root, opts)
+func checked(tb testing.TB, root string, opts blobstore.Options) *blobstore.Store {
+	tb.Helper()
+	tb.Cleanup(func() { storetest.Check(tb, root) })
+	return open(tb, root, opts)
 }
 
 // open opens a store that is not checked when the test ends.
-func open(t testing.TB, root string, opts blobstore.Options) *blobstore.Store {
-	t.Helper()
+func open(tb testing.TB, root string, opts blobstore.Options) *blobstore.Store {
+	tb.Helper()
 	opts.Log = quiet.Log
 	s, err := blobstore.Open(root, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { try(t, s.Close()) })
+	tb.Cleanup(func() { try(tb, s.Close()) })
 	return s
 }
 
 // newLease is a lease that ends with the test.
-func newLease(t testing.TB, s *blobstore.Store) *blobstore.Lease {
-	t.Helper()
+func newLease(tb testing.TB, s *blobstore.Store) *blobstore.Lease {
+	tb.Helper()
 	l, err := s.Lease()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { try(t, l.Release()) })
+	tb.Cleanup(func() { try(tb, l.Release()) })
 	return l
 }
 
 // ingest begins an ingest that is closed when the test ends.
-func ingest(t testing.TB, l *blobstore.Lease, want blobstore.Want) *blobstore.Ingest {
-	t.Helper()
-	in, err := l.Ingest(t.Context(), want)
+func ingest(tb testing.TB, l *blobstore.Lease, want blobstore.Want) *blobstore.Ingest {
+	tb.Helper()
+	in, err := l.Ingest(tb.Context(), want)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { try(t, in.Close()) })
+	tb.Cleanup(func() { try(tb, in.Close()) })
 	return in
 }
 
 // put brings b into the store and gives its digest.
-func put(t testing.TB, s *blobstore.Store, b []byte) digest.Digest {
-	t.Helper()
+func put(tb testing.TB, s *blobstore.Store, b []byte) digest.Digest {
+	tb.Helper()
 	l, err := s.Lease()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	try(t, bring(t.Context(), l, b), l.Release())
+	try(tb, bring(tb.Context(), l, b), l.Release())
 	return digest.FromBytes(b)
 }
 
@@ -110,10 +110,10 @@ func want(b []byte) blobstore.Want {
 }
 
 // write writes b at off, whole.
-func write(t testing.TB, in *blobstore.Ingest, b []byte, off int64) {
-	t.Helper()
+func write(tb testing.TB, in *blobstore.Ingest, b []byte, off int64) {
+	tb.Helper()
 	if n, err := in.WriteAt(b, off); n != len(b) || err != nil {
-		t.Fatalf("WriteAt(%d bytes, %d) = %d, %v", len(b), off, n, err)
+		tb.Fatalf("WriteAt(%d bytes, %d) = %d, %v", len(b), off, n, err)
 	}
 }
 
@@ -131,21 +131,21 @@ func flipped(b []byte) []byte {
 }
 
 // try ends the test with the first error.
-func try(t testing.TB, errs ...error) {
-	t.Helper()
+func try(tb testing.TB, errs ...error) {
+	tb.Helper()
 	for _, err := range errs {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
 // wantErr reports an error that is none of those wanted.
-func wantErr(t testing.TB, what string, got error, want ...error) {
-	t.Helper()
+func wantErr(tb testing.TB, what string, got error, want ...error) {
+	tb.Helper()
 	for _, w := range want {
 		if !errors.Is(got, w) {
-			t.Errorf("%s = %v; want %v", what, got, w)
+			tb.Errorf("%s = %v; want %v", what, got, w)
 		}
 	}
 }
@@ -156,10 +156,10 @@ func blobPath(s *blobstore.Store, d digest.Digest) string {
 }
 
 // names are the names in one of the store's folders.
-func names(t testing.TB, s *blobstore.Store, dir string) []string {
-	t.Helper()
+func names(tb testing.TB, s *blobstore.Store, dir string) []string {
+	tb.Helper()
 	entries, err := os.ReadDir(s.Dir(dir))
-	try(t, err)
+	try(tb, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())

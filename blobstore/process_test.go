@@ -162,20 +162,20 @@ type child struct {
 }
 
 // start runs a role in a process of its own, which ends with the test at the latest. set may change the command.
-func start(t testing.TB, role, root string, set ...func(*exec.Cmd)) *child {
-	t.Helper()
-	c := &child{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0]), err: new(bytes.Buffer)}
+func start(tb testing.TB, role, root string, set ...func(*exec.Cmd)) *child {
+	tb.Helper()
+	c := &child{t: tb, cmd: exec.CommandContext(tb.Context(), os.Args[0]), err: new(bytes.Buffer)}
 	c.cmd.Env = append(os.Environ(), "BLOBSTORE_CHILD="+role, "BLOBSTORE_ROOT="+root)
 	c.cmd.Stderr = c.err
 	for _, f := range set {
 		f(c.cmd)
 	}
 	out, err := c.cmd.StdoutPipe()
-	try(t, err)
+	try(tb, err)
 	_, err = c.cmd.StdinPipe()
-	try(t, err)
+	try(tb, err)
 	c.out = bufio.NewReader(out)
-	try(t, c.cmd.Start())
+	try(tb, c.cmd.Start())
 	return c
 }
 

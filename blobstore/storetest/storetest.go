@@ -27,22 +27,22 @@ import (
 
 // New makes a store in a folder of the test's own, with at most one Options. When the test ends it closes and checks
 // the store, and compares the goroutines with those of now: a test that runs beside others (t.Parallel) would see theirs.
-func New(t testing.TB, opts ...blobstore.Options) *blobstore.Store {
-	t.Helper()
+func New(tb testing.TB, opts ...blobstore.Options) *blobstore.Store {
+	tb.Helper()
 	before := goleak.IgnoreCurrent()
 	all := append(opts, blobstore.Options{})
-	s, err := blobstore.Open(filepath.Join(t.TempDir(), "store"), all[0])
+	s, err := blobstore.Open(filepath.Join(tb.TempDir(), "store"), all[0])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		t.Helper()
+	tb.Cleanup(func() {
+		tb.Helper()
 		if err := s.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
+			tb.Errorf("close the store: %v", err)
 		}
-		Check(t, s.Root())
+		Check(tb, s.Root())
 		if err := goleak.Find(before); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -50,16 +50,16 @@ func New(t testing.TB, opts ...blobstore.Options) *blobstore.Store {
 
 // Check reports everything in the store at root that should not be there when nobody uses it any more. It first removes
 // what dead processes left, partial blobs too, as gc would.
-func Check(t testing.TB, root string) {
-	t.Helper()
+func Check(tb testing.TB, root string) {
+	tb.Helper()
 	s, err := blobstore.Open(root, blobstore.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Errorf("open the store: %v", err)
+		tb.Errorf("open the store: %v", err)
 		return
 	}
 	for _, check := range []func(*blobstore.Store) error{checkBlobs, checkLeases, checkIngests, checkTrash, checkNames} {
 		if err := check(s); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,8 +29,8 @@ func (r *recorder) Errorf(f string, a ...any) { r.said = append(r.said, fmt.Spri
 func (r *recorder) Cleanup(f func())          { r.cleanups = append(r.cleanups, f) }
 
 func (r *recorder) end() {
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
 	}
 }
 
@@ -40,10 +41,12 @@ var spoils = map[string]struct {
 }{
 	"nothing": {func(*testing.T, *blobstore.Store, digest.Digest) {}, ""},
 	"a flipped bit": {func(t *testing.T, s *blobstore.Store, d digest.Digest) {
+		t.Helper()
 		path := filepath.Join(s.Dir("blobs"), "sha256", d.Encoded())
 		try(t, os.Chmod(path, 0o600), os.WriteFile(path, []byte("contenu"), 0o600), os.Chmod(path, 0o444))
 	}, "has the bytes of"},
 	"a mode": {func(t *testing.T, s *blobstore.Store, d digest.Digest) {
+		t.Helper()
 		try(t, os.Chmod(filepath.Join(s.Dir("blobs"), "sha256", d.Encoded()), 0o644))
 	}, "has mode"},
 	"a foreign name":       {write("blobs/sha256/readme"), "among the blobs"},
@@ -51,9 +54,9 @@ var spoils = map[string]struct {
 	"an unfinished write":  {write("tags/.tmp-123"), "an unfinished write"},
 	"an unborn lease":      {write("leases/.new-123"), "a lease was not released"},
 	"another's lease":      {write("leases/x"), "a lease was not released"},
-	"no store":             {func(t *testing.T, s *blobstore.Store, _ digest.Digest) { try(t, os.Remove(s.Dir("store.json"))) }, "open the store"},
-	"a blob in the trash":  {func(t *testing.T, s *blobstore.Store, d digest.Digest) { _, err := s.Trash(d); try(t, err) }, "in the trash"},
-	"a lease":              {func(t *testing.T, s *blobstore.Store, _ digest.Digest) { lease(t, s) }, "a lease was not released"},
+	"no store":             {noStore, "open the store"},
+	"a blob in the trash":  {trash, "in the trash"},
+	"a lease":              {openLease, "a lease was not released"},
 	"an ingest, its hash":  {openIngest, "an ingest was not closed"},
 	"a goroutine":          {openIngest, "unexpected goroutines"},
 	"what is set aside":    {setAside, ""},
@@ -62,30 +65,51 @@ var spoils = map[string]struct {
 
 func write(name string) func(*testing.T, *blobstore.Store, digest.Digest) {
 	return func(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+		t.Helper()
 		try(t, os.WriteFile(filepath.Join(s.Root(), name), nil, 0o644))
 	}
 }
 
 func lease(t *testing.T, s *blobstore.Store) *blobstore.Lease {
+	t.Helper()
 	l, err := s.Lease()
 	try(t, err)
 	t.Cleanup(func() { try(t, l.Release()) }) // of the true test, after the recorder's end
 	return l
 }
 
+func openLease(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+	t.Helper()
+	lease(t, s)
+}
+
+func noStore(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+	t.Helper()
+	try(t, os.Remove(s.Dir("store.json")))
+}
+
+func trash(t *testing.T, s *blobstore.Store, d digest.Digest) {
+	t.Helper()
+	_, err := s.Trash(d)
+	try(t, err)
+}
+
 func openIngest(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+	t.Helper()
 	in, err := lease(t, s).Ingest(t.Context(), blobstore.Want{Digest: digest.FromString("other"), Size: 5})
 	try(t, err)
 	t.Cleanup(func() { try(t, in.Close()) })
 }
 
 func setAside(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+	t.Helper()
 	d := digest.FromString("planted")
 	path := filepath.Join(s.Dir("blobs"), "sha256", d.Encoded())
 	try(t, os.Mkdir(path, 0o755), s.Expel(t.Context(), d, nil))
 }
 
 func push(t *testing.T, s *blobstore.Store, _ digest.Digest) {
+	t.Helper()
 	d := descriptor("pushed")
 	try(t, s.Push(t.Context(), d, strings.NewReader("pushed")))
 }
