@@ -107,12 +107,13 @@ type rule struct {
 var rules = []rule{
 	{ErrInterrupted, isAny(context.Canceled)},
 	{ErrQuarantined, isAny(blobstore.ErrRefused, blobstore.ErrWithheld)},
+	{ErrUsage, isAny(local.ErrPath)}, // also where a manifest of such files would be malformed
 	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, blobstore.ErrNotFound, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, registry.ErrDigest)},
 	{ErrStorage, isStorage},
 	{ErrAuthentication, isAny(registry.ErrAuth)},
 	{ErrNotFound, isAny(registry.ErrNotFound)},
 	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, registry.ErrReference,
-		local.ErrPath, export.ErrExists, export.ErrMode)},
+		export.ErrExists, export.ErrMode)},
 	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
 	{ErrBusy, isAny(tags.ErrMoved, syscall.ETXTBSY, syscall.EBUSY)},
 	{ErrNetwork, isNetwork},

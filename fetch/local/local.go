@@ -48,6 +48,9 @@ func (p Paths) Resolve(ctx context.Context, _ string, _ source.Options) (*source
 	var abs string
 	for _, path := range p {
 		var err error
+		if path == "" { // or it would be the working directory
+			return nil, fmt.Errorf("%w: its path is empty", ErrPath)
+		}
 		if abs, err = filepath.Abs(path); err != nil {
 			return nil, err
 		}
