@@ -176,9 +176,9 @@ func FuzzLine(f *testing.F) {
 		if l.help || l.version || l.command == nil {
 			return
 		}
-		if i := slices.Index(words, "--"); i >= 0 && !slices.Equal(l.args[max(0, len(l.args)-len(words[i+1:])):], words[i+1:]) &&
-			l.command.Name != words[i+1] && len(l.flags) == 0 {
-			t.Errorf("%q: what follows the first -- is not kept: %q", words, l.args)
+		more, err := newGrammar(app).parse(append(slices.Clone(words), "--", "S", "--as", "-"))
+		if err != nil || !slices.Equal(more.args[:len(l.args)], l.args) || !slices.Equal(more.args[len(more.args)-3:], []string{"S", "--as", "-"}) {
+			t.Errorf("%q: what follows -- is not kept: %+v (%v)", words, more, err)
 		}
 		var got []string
 		for _, c := range app.Commands {

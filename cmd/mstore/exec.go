@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -61,10 +62,11 @@ func noCommand(command string, err error) error {
 	if inPath, ok := errors.AsType[*exec.Error](err); ok {
 		why, cause = inPath.Err.Error(), inPath.Err
 	}
-	if errors.Is(cause, exec.ErrNotFound) {
-		cause = mstore.ErrNotFound
+	class := mstore.ErrStorage // it is there, and cannot be run
+	if errors.Is(cause, exec.ErrNotFound) || errors.Is(cause, fs.ErrNotExist) {
+		class = mstore.ErrNotFound
 	}
 	return &advised{
-		cause: cause, text: fmt.Sprintf("exec %s: %s", command, why), hint: "give a command that is in PATH, or its path",
+		cause: class, text: fmt.Sprintf("exec %s: %s", command, why), hint: "give a command that is in PATH, or its path",
 	}
 }

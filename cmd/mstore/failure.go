@@ -98,6 +98,14 @@ func (e *advised) Error() string {
 // Unwrap gives the error its class.
 func (e *advised) Unwrap() error { return e.cause }
 
+// about says what was under way when an error came that does not.
+func about(doing, what string, err error) error {
+	if strings.Contains(err.Error(), what) || classOf(err) == mstore.ErrInterrupted {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", doing, what, err)
+}
+
 // hintFor is what to do about an error; empty when there is nothing to say.
 func hintFor(err error) string {
 	var usage *usageError

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,9 +28,22 @@ func (p *program) path(ctx context.Context, c *cli.Context) error {
 	name, file := c.Args().Get(0), c.Args().Get(1)
 	return p.withStore(c, func(s *mstore.Store) error {
 		path, err := s.Path(ctx, name, file)
+		if err != nil && file != "" && classOf(err) == mstore.ErrNotFound {
+			return p.noFile(ctx, s, name, file, err)
+		}
 		if err != nil {
 			return err
 		}
 		return p.result(pathDoc{name, file, path}, func() error { return p.print("%s", path) })
 	})
+}
+
+// noFile tells a file that the model has not from a model that the store has not.
+func (p *program) noFile(ctx context.Context, s *mstore.Store, name, file string, err error) error {
+	if has, _ := s.Has(ctx, name); !has {
+		return &mstore.NotFoundError{Name: name}
+	}
+	return &advised{
+		cause: err, text: fmt.Sprintf("%s has no file %q", name, file), hint: "`mstore show " + name + "` lists its files",
+	}
 }

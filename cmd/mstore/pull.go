@@ -94,7 +94,7 @@ func (p *program) pullOne(ctx context.Context, s *mstore.Store, ref string, opts
 	r, err := s.Pull(ctx, ref, opts)
 	stop()
 	if err != nil {
-		return p.failed(ref, err)
+		return p.failed(ref, about("pull", ref, err))
 	}
 	return p.pulled(r, "fetched")
 }

@@ -40,7 +40,7 @@ func (p *program) push(ctx context.Context, c *cli.Context) error {
 		})
 		stop()
 		if err != nil {
-			return err
+			return about("push "+name+" to", ref, err)
 		}
 		p.note("%s", moved("sent", r.BytesSent, r.BytesMounted+r.BytesSkipped, r.Elapsed))
 		doc := pushedDoc{

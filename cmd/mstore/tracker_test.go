@@ -118,8 +118,8 @@ func TestRows(t *testing.T) {
 		{totalRow(v, "", 80), `total 266 MB, 10 done          [========>         ]  45% 35.2 MB/s 4 s left`},
 		{fileRow(f, 80), `model.safetensors              [========>         ]  45% 266 MB`},
 		{totalRow(v, "", 40), `total 266 MB  [===>   ]  45% 4 s left`},
-		{fileRow(fileView{name: "unet/model-00009-of-00030.safetensors", done: 1, size: 4}, 40), `model-00009..  [=>     ]  25% 4 B`},
-		{fileRow(fileView{name: "a", done: 1, size: 4, waiting: true}, 80), `a                               [===>              ] another process is at it`},
+		{fileRow(fileView{name: "unet/model-00009-of-00030.safetensors", done: 1, size: 4}, 40), `model-00009.. [=>     ]  25% 4 B`},
+		{fileRow(fileView{name: "a", done: 1, size: 4, waiting: true}, 80), `a                              [====>             ] another process is at it`},
 		{plainRow(v, "pulling x"), `pulling x: 45%, 120 MB of 266 MB, 35.2 MB/s, 4 s left`},
 		{plainRow(view{left: -1}, "pulling x"), `pulling x ...`},
 	} {
