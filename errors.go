@@ -187,7 +187,7 @@ type hint struct {
 var hints = []hint{
 	{isAny(blobstore.ErrNewer), "update mstore, or name another store with --store"},
 	{isAny(blobstore.ErrInsecure), "name a folder that only you may write to with --store, or make the store with --shared"},
-	{isAny(blobstore.ErrNotStore), "name an empty or new folder with --store"},
+	{isAny(blobstore.ErrNotStore, syscall.ENOTDIR), "name an empty or new folder with --store"},
 	{isAny(tags.ErrUnreadable), "look at that file; remove it if it is no tag, or run `mstore rm` with the tag's name"},
 	{isAny(gc.ErrUnreadable, blobstore.ErrNotFound, blobstore.ErrCorrupt), "`mstore verify --repair` mends what the store has lost"},
 	{isAny(blobstore.ErrWithheld, blobstore.ErrRefused), "look at the report in the store's quarantine folder"},
