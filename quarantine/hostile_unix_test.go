@@ -93,7 +93,9 @@ func TestForeignEntriesOfTheWard(t *testing.T) {
 	ward := filepath.Join(dir, "quarantine")
 	linked := digest.FromString("linked")
 	pipe := digest.FromString("pipe")
+	refusal := `{"digest":"` + linked.String() + `","verdict":"refused"}` // where the link leads
 	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "report.json"), []byte(refusal), 0o600),
 		os.Mkdir(filepath.Join(ward, "lost+found"), 0o700),
 		os.WriteFile(filepath.Join(ward, "README"), nil, 0o600),
 		os.WriteFile(filepath.Join(ward, strings.Repeat("0", 64)), nil, 0o600),
@@ -114,7 +116,7 @@ func TestForeignEntriesOfTheWard(t *testing.T) {
 	if !errors.Is(err, quarantine.ErrForeign) {
 		t.Errorf("Hold through a link = %v, want ErrForeign", err)
 	}
-	wantNames(t, dir, "blob", "quarantine")
+	wantNames(t, dir, "blob", "quarantine", "report.json")
 }
 
 func write(content string) func(path string) error {

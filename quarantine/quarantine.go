@@ -143,9 +143,16 @@ func (w *Ward) List() ([]Report, error) {
 }
 
 // report reads the report on one digest. The error is fs.ErrNotExist when there is none, and ErrForeign when what has
-// its name is no file.
+// its name is no file, or the folder of the digest no folder.
 func (w *Ward) report(k key.Key) (Report, error) {
-	r, err := readReport(filepath.Join(k.In(w.dir), reportName))
+	dir := k.In(w.dir)
+	r, err := readReport(filepath.Join(dir, reportName))
+	if errors.Is(err, fs.ErrNotExist) { // nearly always, and every question to the store waits for it
+		return Report{}, err
+	}
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return Report{}, errors.Join(fmt.Errorf("%s: %w", dir, ErrForeign), err)
+	}
 	if err == nil && r.Digest != k.Digest() {
 		return Report{}, fmt.Errorf("the report on %s is about %s: %w", k, r.Digest, ErrReport)
 	}
