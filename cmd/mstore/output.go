@@ -76,6 +76,7 @@ func (p *program) table(rows [][]string, right ...int) error {
 	for _, i := range right {
 		atRight[i] = true
 	}
+	var text strings.Builder
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
@@ -89,9 +90,8 @@ func (p *program) table(rows [][]string, right ...int) error {
 				line.WriteString(cell + pad)
 			}
 		}
-		if err := p.print("%s", strings.TrimRight(line.String(), " ")); err != nil {
-			return err
-		}
+		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	return nil
+	_, err := io.WriteString(p.out, text.String()) // at once: a list can be long
+	return err
 }
