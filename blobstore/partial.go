@@ -172,12 +172,20 @@ func (p *partial) restart(have extents) error {
 	return nil
 }
 
+// flushSize is how much is written before the kernel is asked to bring it to the disk, so that the sync in Commit finds
+// most of it there. Left alone, the kernel waits until a tenth of the memory is dirty.
+const flushSize = 8 << 20
+
 // write puts b into the data, whole, and then into the journal.
 func (p *partial) write(b []byte, off int64) error {
 	if _, err := p.data.WriteAt(b, off); err != nil {
 		return err
 	}
-	return p.record(extent{off, off + int64(len(b))})
+	end := off + int64(len(b))
+	if from, to := off/flushSize*flushSize, end/flushSize*flushSize; from < to {
+		durable.StartSync(p.data, from, to-from)
+	}
+	return p.record(extent{off, end})
 }
 
 // record notes an extent. One that goes on where the last ended lengthens that record, so that a stream has one.

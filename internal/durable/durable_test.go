@@ -100,6 +100,19 @@ func TestPublishDirDoesNotReplace(t *testing.T) {
 	wantNames(t, dir, "final", "two")
 }
 
+// A hint to the kernel has nothing to fail with, not even on a file that is closed.
+func TestStartSyncFailsNobody(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	durable.StartSync(f, 0, 1<<20)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	durable.StartSync(f, -1, -1)
+}
+
 func TestRemoveOfNothing(t *testing.T) {
 	if err := durable.Remove(filepath.Join(t.TempDir(), "none")); err != nil {
 		t.Error(err)

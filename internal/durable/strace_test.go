@@ -32,6 +32,16 @@ var steps = map[string]struct {
 		},
 		[]string{"openat have", "fsync have", "rename have f", "openat dir", "fsync dir", "close"},
 	},
+	"StartSync": {
+		func(dir string) error {
+			f, err := os.Open(filepath.Join(dir, "have"))
+			if err == nil {
+				durable.StartSync(f, 0, 8<<20)
+			}
+			return err
+		},
+		[]string{"openat have", "sync_file_range have"},
+	},
 	"MkdirAll": {
 		func(dir string) error { return durable.MkdirAll(filepath.Join(dir, "a", "b"), 0o700) },
 		[]string{"mkdir a", "openat dir", "fsync dir", "close", "mkdir b", "openat a", "fsync a", "close"},
@@ -77,7 +87,7 @@ func TestSystemCalls(t *testing.T) {
 			}
 			log := filepath.Join(t.TempDir(), "log")
 			cmd := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-y", "-o", log,
-				"-e", "trace=openat,write,fchmod,fsync,fdatasync,close,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat",
+				"-e", "trace=openat,write,fchmod,fsync,fdatasync,sync_file_range,close,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat",
 				os.Args[0])
 			cmd.Env = append(os.Environ(), "DURABLE_STRACE="+name, "DURABLE_STRACE_DIR="+dir)
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -95,7 +105,7 @@ func TestSystemCalls(t *testing.T) {
 }
 
 var (
-	callLine = regexp.MustCompile(`^\d+ +([a-z0-9]+)\((.*)`)
+	callLine = regexp.MustCompile(`^\d+ +([a-z0-9_]+)\((.*)`)
 	errno    = regexp.MustCompile(` = -1 E`)
 )
 
