@@ -1,6 +1,7 @@
 package mstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 type PullOptions struct {
 	As        string        // the name in the store; empty: the reference without its scheme
 	Digest    digest.Digest // what the reference must name; empty: whatever it names
-	Platform  string        // os/architecture[/variant], for an index; empty: this machine's
+	Platform  string        // os/architecture[/variant], for an index; empty: what was chosen before, else this machine's
 	Jobs      int           // blobs at once; 0: fetch.DefaultJobs
 	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
 	Timeout   time.Duration // without a byte; 0: transfer.DefaultStall
@@ -82,31 +83,37 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 			Transfer:  transfer.Options{Retries: o.Retries, Stall: o.Timeout},
 		},
 	}}
-	var err error
-	if o.Digest != "" {
-		if _, err = key.Parse(o.Digest); err != nil {
-			return nil, err
-		}
-	}
-	if o.Platform != "" {
-		if p.options.Source.Platform, err = manifest.ParsePlatform(o.Platform); err != nil {
-			return nil, err
-		}
-	}
-	if o.As != "" {
-		if p.options.As, err = newName(o.As); err != nil {
-			return nil, err
-		}
-	}
 	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
 	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
 		p.ref = tag.Source.Reference
 		p.options.Source.PlainHTTP = o.PlainHTTP || tag.Source.PlainHTTP
+		o.Platform = cmp.Or(o.Platform, tag.Source.Platform)
 		if o.As == "" {
 			p.options.As = tag.Name
 		}
 	}
+	if err := p.narrow(o); err != nil {
+		return nil, err
+	}
 	return p, s.choose(p)
+}
+
+// narrow reads those of the options that can be wrong.
+func (p *pullPlan) narrow(o PullOptions) (err error) {
+	if o.Digest != "" {
+		if _, err = key.Parse(o.Digest); err != nil {
+			return err
+		}
+	}
+	if o.Platform != "" {
+		if p.options.Source.Platform, err = manifest.ParsePlatform(o.Platform); err != nil {
+			return err
+		}
+	}
+	if o.As != "" {
+		p.options.As, err = newName(o.As)
+	}
+	return err
 }
 
 func comesFromElsewhere(tag tags.Tag) bool {
@@ -156,7 +163,7 @@ func (s *Store) present(p *pullPlan, start time.Time) (*Pulled, error) {
 	if p.remote {
 		missing = fmt.Errorf("%s is not in the store: %w", p.typed, errOffline)
 	}
-	if p.have == nil {
+	if p.have == nil || !fetch.Fits(*p.have, p.options) {
 		return nil, missing
 	}
 	if want := p.options.Digest; want != "" && want != p.have.Descriptor.Digest && want != p.have.Source.Digest {

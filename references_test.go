@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -83,7 +82,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	load(t, layout, small(t, 1), "m:v1")
 	empty := t.TempDir()
 	pipe := filepath.Join(t.TempDir(), "pipe")
-	try(t, syscall.Mkfifo(pipe, 0o600))
+	try(t, mkfifo(pipe))
 	s := newStore(t)
 	for name, c := range map[string]struct {
 		ref  string
@@ -153,7 +152,7 @@ func TestImportsThatCannotBe(t *testing.T) {
 	s, dir := newStore(t), small(t, 1)
 	one, two := folder(t, map[string]string{"a": "1"}), folder(t, map[string]string{"A": "2"})
 	odd := folder(t, map[string]string{"a": "1"})
-	try(t, syscall.Mkfifo(filepath.Join(odd, "pipe"), 0o600))
+	try(t, mkfifo(filepath.Join(odd, "pipe")))
 	looped := folder(t, map[string]string{"a": "1"})
 	try(t, os.Symlink(".", filepath.Join(looped, "loop")))
 	named := folder(t, map[string]string{"CON": "1"})

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,7 +140,7 @@ func TestVerifyFindsWhatIsNoBlob(t *testing.T) {
 		"a link to it":  func(path string) error { return errs(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)) },
 		"a link to ..":  func(path string) error { return errs(os.Remove(path), os.Symlink("..", path)) },
 		"a broken link": func(path string) error { return errs(os.Remove(path), os.Symlink("none", path)) },
-		"a pipe":        func(path string) error { return errs(os.Remove(path), syscall.Mkfifo(path, 0o600)) },
+		"a pipe":        func(path string) error { return errs(os.Remove(path), mkfifo(path)) },
 		"a folder":      func(path string) error { return errs(os.Remove(path), os.Mkdir(path, 0o700)) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -17,7 +16,7 @@ func TestVerifyFile(t *testing.T) {
 	load(t, s, folder(t, map[string]string{"a.txt": "A", "sub/dir/b.txt": "B", "sub/dir/a.txt": "other", long: "L", "empty": ""}), "org/m:v1")
 	load(t, s, folder(t, map[string]string{"x": "X"}), "org/m/sub") // a name that begins as a file of the other does
 	dir := folder(t, map[string]string{"a.txt": "A", "b.txt": "B", "wrong": "W", "none.txt": "A", "empty": "", "l": "L", "x": "X"})
-	try(t, os.Symlink("a.txt", filepath.Join(dir, "link")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+	try(t, os.Symlink("a.txt", filepath.Join(dir, "link")), mkfifo(filepath.Join(dir, "pipe")))
 	d := digest.FromString("A")
 	one, two, none := int64(1), int64(2), int64(0)
 	type want = mstore.FileWant

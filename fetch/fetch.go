@@ -67,7 +67,7 @@ func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *
 	}
 	defer p.release(lease)
 	opts.Source.Have = ""
-	if have != nil {
+	if have != nil && Fits(*have, opts) {
 		opts.Source.Have = have.Source.Digest
 	}
 	j := p.newJob(lease, opts)
@@ -90,6 +90,12 @@ func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *
 		}
 	}
 	return j.pull(ctx, model)
+}
+
+// Fits tells whether a pull with opts would choose what the tag means, where that was chosen from an index.
+func Fits(have tags.Tag, opts Options) bool {
+	fromIndex := have.Source.Digest != have.Descriptor.Digest
+	return !fromIndex || have.Source.Platform == platformName(opts.Source.Platform)
 }
 
 // Present is a pull without a source: it tells whether all that the tag names is in the store, which fails with

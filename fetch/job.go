@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -185,9 +186,15 @@ func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model
 		return tags.Tag{}, err
 	}
 	now := time.Now()
+	from := tags.Source{
+		Reference: model.Reference, Digest: cmp.Or(model.Digest, m.Descriptor.Digest), PlainHTTP: model.PlainHTTP,
+	}
+	if from.Digest != m.Descriptor.Digest {
+		from.Platform = platformName(j.opts.Source.Platform)
+	}
 	tag := tags.Tag{
 		Name: j.name, Descriptor: m.Descriptor, Bytes: m.Size(), Files: len(m.Files), Kind: string(m.Kind),
-		Source:  tags.Source{Reference: model.Reference, Digest: cmp.Or(model.Digest, m.Descriptor.Digest), PlainHTTP: model.PlainHTTP},
+		Source:  from,
 		Created: now, LastUsed: now,
 	}
 	if err := j.puller.Tags.Set(ctx, tag); err != nil {
@@ -198,6 +205,14 @@ func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model
 		return tag, nil
 	}
 	return set, err
+}
+
+// platformName is a platform as a person writes it; empty for none.
+func platformName(p *ocispec.Platform) string {
+	if p == nil {
+		return ""
+	}
+	return path.Join(p.OS, p.Architecture, p.Variant)
 }
 
 func (j *job) emit(e Event) {

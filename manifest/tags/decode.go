@@ -72,6 +72,9 @@ func (c *cursor) source() (s Source) {
 	if field(`"digest":`) {
 		s.Digest = digest.Digest(c.text())
 	}
+	if field(`"platform":`) {
+		s.Platform = c.text()
+	}
 	s.PlainHTTP = field(`"plainHTTP":true`)
 	if field(`"revision":`) {
 		s.Revision = c.text()

@@ -19,6 +19,7 @@ func TestDecode(t *testing.T) {
 	bare.Descriptor.Digest = "sha256:x"
 	full := tag("ghcr.io/Org/é:v1", "x")
 	full.Created, full.Source.PlainHTTP, full.Source.Validator = created.UTC(), true, "etag"
+	full.Source.Platform = "linux/arm64"
 	only := bare
 	only.Source.Validator = "etag"
 	plain := bare

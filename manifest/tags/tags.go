@@ -40,7 +40,8 @@ func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 // Source is where a tag's model came from, enough to ask there for something newer.
 type Source struct {
 	Reference string        `json:"reference,omitempty"`
-	Digest    digest.Digest `json:"digest,omitempty"` // what the reference named: a manifest or an index
+	Digest    digest.Digest `json:"digest,omitempty"`   // what the reference named: a manifest or an index
+	Platform  string        `json:"platform,omitempty"` // that was chosen from an index; empty: nobody chose, it was the machine's
 	PlainHTTP bool          `json:"plainHTTP,omitempty"`
 	Revision  string        `json:"revision,omitempty"`
 	Validator string        `json:"validator,omitempty"`
