@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"sync"
 	"testing"
 
@@ -225,16 +224,4 @@ func TestCommitAndCloseAtOnce(t *testing.T) {
 	if done != 1 || asked != 1 {
 		t.Errorf("%d commits succeeded, the keeper was asked %d times; want one", done, asked)
 	}
-}
-
-func TestCloseDoesNotWaitForTheHash(t *testing.T) {
-	s := newStore(t)
-	in := ingest(t, newLease(t, s), blobstore.Want{Size: -1})
-	b := content(1<<20, 1)
-	for off := range int64(64) {
-		write(t, in, b, off<<20)
-	}
-	try(t, in.Close()) // the front is far ahead of the hash
-	_, err := in.WriteAt(b, 0)
-	wantErr(t, "WriteAt", err, os.ErrClosed)
 }

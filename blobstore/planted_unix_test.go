@@ -3,10 +3,12 @@
 package blobstore_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -73,6 +75,28 @@ func TestWhatIsPlantedIsNoBlob(t *testing.T) {
 				t.Errorf("the file outside is %v, %v", info.Mode(), err)
 			}
 		})
+	}
+}
+
+// Many that find a plant at once move it aside once, and not the blob that one of them has published meanwhile.
+func TestManyHealOnePlant(t *testing.T) {
+	s := newStore(t)
+	for i := range 30 {
+		b := content(1000, byte(i))
+		try(t, os.Symlink("nothing", blobPath(s, digest.FromBytes(b))))
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				l, err := s.Lease()
+				if err == nil {
+					err = errors.Join(bring(t.Context(), l, b), l.Release())
+				}
+				if _, statErr := s.Stat(digest.FromBytes(b)); statErr != nil || err != nil && !errors.Is(err, blobstore.ErrExists) {
+					t.Errorf("ingest = %v, and then Stat = %v", err, statErr)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 
