@@ -3,52 +3,45 @@ package export_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/mstore/mstore/blobstore/storetest"
 	"github.com/mstore/mstore/export"
 	"github.com/mstore/mstore/manifest"
 )
 
+// bomb is an archive that is made of a head, and of a body that comes many times.
+type bomb struct {
+	head, body []byte
+	times      int
+}
+
 func TestBombs(t *testing.T) {
 	for name, c := range map[string]struct {
-		archive manifest.Archive
-		bomb    func(w io.Writer) error
+		bomb     bomb
+		archives []manifest.Archive
+		says     string
 	}{
-		"a big file, gzip": {manifest.TarGzip, func(w io.Writer) error { return zeros(w, 400<<20) }},
-		"a big file, zstd": {manifest.TarZstd, func(w io.Writer) error { return zeros(w, 300<<20) }},
-		"many files, zstd": {manifest.TarZstd, func(w io.Writer) error {
-			tw := tar.NewWriter(w)
-			for i := range 100_001 {
-				if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: strconv.Itoa(i), PAXRecords: map[string]string{"a": "b"}}); err != nil {
-					return err
-				}
-			}
-			return tw.Close()
-		}},
-		"endless headers, zstd": {manifest.TarZstd, func(w io.Writer) error { return headers(w, 600) }},
-		"a sparse file":         {manifest.Tar, sparse},
-		"a file that is said to be big": {manifest.Tar, func(w io.Writer) error {
-			return tar.NewWriter(w).WriteHeader(&tar.Header{Name: "f", Typeflag: tar.TypeReg, Size: 1 << 60})
-		}},
+		"a big file":       {zeros(t, 400), []manifest.Archive{manifest.TarGzip, manifest.TarZstd}, "too many bytes"},
+		"many entries":     {entries(t), []manifest.Archive{manifest.TarZstd}, "entries"},
+		"endless headers":  {headers(t), []manifest.Archive{manifest.TarZstd}, "too many bytes"},
+		"a sparse file":    {sparse(t), []manifest.Archive{manifest.Tar}, "too many bytes"},
+		"a size that lies": {bomb{head: header(t, tar.Header{Name: "f", Typeflag: tar.TypeReg, Size: 1 << 60})}, []manifest.Archive{manifest.Tar}, "too many bytes"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			store := storetest.New(t)
-			raw := pack(t, c.archive, c.bomb)
-			m := &manifest.Manifest{Files: []manifest.File{{Archive: c.archive, Descriptor: put(t, store, raw)}}}
-			out := t.TempDir()
-			if err := export.Files(t.Context(), store, m, out, export.Options{}); !errors.Is(err, export.ErrUnsafe) {
-				t.Errorf("Files = %v, want ErrUnsafe", err)
-			}
-			wantTree(t, out, map[string]string{})
-		})
+		for _, archive := range c.archives {
+			t.Run(name+", "+string(archive), func(t *testing.T) {
+				store := storetest.New(t)
+				m := &manifest.Manifest{Files: []manifest.File{{Archive: archive, Descriptor: put(t, store, c.bomb.pack(t, archive))}}}
+				out := t.TempDir()
+				if err := export.Files(t.Context(), store, m, out, export.Options{}); !errors.Is(err, export.ErrUnsafe) || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("Files = %v, want ErrUnsafe that says %q", err, c.says)
+				}
+				wantTree(t, out, map[string]string{})
+			})
+		}
 	}
 }
 
@@ -62,101 +55,64 @@ func TestAWindowThatAsksForMemory(t *testing.T) {
 	}
 }
 
-func pack(t *testing.T, a manifest.Archive, fill func(w io.Writer) error) []byte {
+// pack compresses head and body once each: both formats are read on where one stream of them ends.
+func (b bomb) pack(t *testing.T, a manifest.Archive) []byte {
 	t.Helper()
-	var buf bytes.Buffer
-	var w io.WriteCloser
-	var err error
+	squeeze := func(raw []byte) []byte { return raw }
 	switch a {
 	case manifest.TarGzip:
-		w, err = gzip.NewWriterLevel(&buf, gzip.DefaultCompression)
+		squeeze = func(raw []byte) []byte { return gzipped(t, raw) }
 	case manifest.TarZstd:
-		w, err = zstd.NewWriter(&buf, zstd.WithEncoderLevel(zstd.SpeedFastest))
-	default:
-		w = nopCloser{&buf}
+		squeeze = func(raw []byte) []byte { return zstded(t, raw) }
 	}
-	if err == nil {
-		err = fill(w)
-	}
-	if err := errors.Join(err, w.Close()); err != nil {
+	return append(squeeze(b.head), bytes.Repeat(squeeze(b.body), b.times)...)
+}
+
+// header is the header of one entry, and what comes before it.
+func header(t *testing.T, h tar.Header) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := tar.NewWriter(&buf).WriteHeader(&h); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
 }
 
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
-
-// zeros is a tar of one file of n zeros.
-func zeros(w io.Writer, n int64) error {
-	tw := tar.NewWriter(w)
-	if err := tw.WriteHeader(&tar.Header{Name: "zeros", Typeflag: tar.TypeReg, Size: n}); err != nil {
-		return err
-	}
-	block := make([]byte, 1<<20)
-	for range n >> 20 {
-		if _, err := tw.Write(block); err != nil {
-			return err
-		}
-	}
-	return tw.Close()
+// zeros is a file of n MiB of zeros.
+func zeros(t *testing.T, n int) bomb {
+	t.Helper()
+	return bomb{header(t, tar.Header{Name: "zeros", Typeflag: tar.TypeReg, Size: int64(n) << 20}), make([]byte, 1<<20), n}
 }
 
-// headers is a tar of n extended headers of nearly 1 MiB each that belong to no file.
-func headers(w io.Writer, n int) error {
+// entries is 100,100 entries that say nothing.
+func entries(t *testing.T) bomb {
+	t.Helper()
+	one := header(t, tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "g", PAXRecords: map[string]string{"a": "b"}})
+	return bomb{nil, bytes.Repeat(one, 1001), 100}
+}
+
+// headers is 600 extended headers of nearly 1 MiB each that belong to no file.
+func headers(t *testing.T) bomb {
+	t.Helper()
 	const size = 1<<20 - 512
 	record := strconv.Itoa(size) + " comment="
 	body := record + strings.Repeat("x", size-len(record)-1) + "\n"
-	var one bytes.Buffer
-	tw := tar.NewWriter(&one)
-	if err := tw.WriteHeader(&tar.Header{Name: "h", Typeflag: tar.TypeReg, Size: size}); err != nil {
-		return err
-	}
-	header := one.Bytes()[:512]
-	retype(header, tar.TypeXHeader)
-	for range n {
-		if _, err := w.Write(append(header[:512:512], body...)); err != nil {
-			return err
-		}
-	}
-	return nil
+	head := header(t, tar.Header{Name: "h", Typeflag: tar.TypeReg, Size: size})
+	retype(head, tar.TypeXHeader)
+	return bomb{nil, append(head, body...), 600}
 }
 
-// sparse is a tar of a file of 1 TiB without a byte in it.
-func sparse(w io.Writer) error {
+// sparse is a file of 1 TiB without a byte in it.
+func sparse(t *testing.T) bomb {
+	t.Helper()
 	const one = "GNU.sparse.major=1\nGNU.sparse.minor=0\nGNU.sparse.name=hole\nGNU.sparse.realsize=1099511627776\n"
 	var records strings.Builder
 	for line := range strings.Lines(one) {
-		n := len(line) + 3
-		if n > 99 {
-			n++
-		}
-		records.WriteString(strconv.Itoa(n) + " " + line)
+		records.WriteString(strconv.Itoa(len(line)+3) + " " + line)
 	}
-	var buf bytes.Buffer
-	tw := tar.NewWriter(&buf)
-	for _, part := range []struct {
-		h    tar.Header
-		body string
-	}{
-		{tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: int64(records.Len())}, records.String()},
-		{tar.Header{Name: "hole", Typeflag: tar.TypeReg, Size: 512}, "0\n" + strings.Repeat("\x00", 510)},
-	} {
-		if err := tw.WriteHeader(&part.h); err != nil {
-			return err
-		}
-		if _, err := tw.Write([]byte(part.body)); err != nil {
-			return err
-		}
-	}
-	if err := tw.Close(); err != nil {
-		return err
-	}
-	raw := buf.Bytes()
+	raw := tarOf(t, file("x", records.String()), file("hole", "0\n"+strings.Repeat("\x00", 510)))
 	retype(raw[:512], tar.TypeXHeader)
-	_, err := w.Write(raw)
-	return err
+	return bomb{head: raw}
 }
 
 // retype makes a header one of another type.
