@@ -75,14 +75,18 @@ func newName(typed string) (string, error) {
 // behind a tag (as pull prints it) is pin, which the tag must mean.
 func parseName(typed string) (name string, pin digest.Digest, err error) {
 	name = strings.TrimPrefix(typed, "oci://")
-	if before, after, ok := strings.Cut(name, "@"); ok && strings.HasPrefix(after, "sha256:") {
-		k, err := key.Parse(digest.Digest(after))
+	if at := strings.LastIndex(name, "@sha256:"); at >= 0 {
+		k, err := key.Parse(digest.Digest(name[at+1:]))
 		if err != nil {
 			return "", "", fmt.Errorf("%w: %w", tags.ErrName, err)
 		}
-		name, pin = before, k.Digest()
+		name, pin = name[:at], k.Digest()
 	}
-	if name != "" && !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+	last := name[strings.LastIndexByte(name, '/')+1:]
+	if strings.HasPrefix(name, "/") || strings.Contains(name, "//") || last == "" || strings.HasSuffix(last, ":") {
+		return "", "", fmt.Errorf("%w: %q has an empty part", tags.ErrName, name)
+	}
+	if !strings.Contains(last, ":") {
 		if pin != "" { // host/repository@sha256:...: that is the name
 			return name + "@" + pin.String(), "", tags.CheckName(name + "@" + pin.String())
 		}
