@@ -79,11 +79,15 @@ func usagef(format string, args ...any) error {
 	return &classified{ErrUsage, fmt.Errorf(format, args...)}
 }
 
-// ClassOf is the class of an error that this package returned.
+// ClassOf is the class of an error that this package returned, or that wraps one of the classes.
 func ClassOf(err error) Class {
 	var c *classified
 	if errors.As(err, &c) {
 		return c.class
+	}
+	var class Class
+	if errors.As(err, &class) {
+		return class
 	}
 	return classOf(err)
 }

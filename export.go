@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/export"
@@ -38,11 +39,27 @@ func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (
 	if err != nil {
 		return nil, err
 	}
-	err = export.Files(ctx, s.blobs, use.manifest, abs, export.Options{Mode: o.Mode})
+	err = export.Files(ctx, s.blobs, use.manifest, abs, export.Options{Mode: o.Mode, Progress: s.exporting(use)})
 	if err != nil {
 		return nil, err
 	}
 	return &Exported{use.Model, abs}, nil
+}
+
+// exporting tells of an export: one count for the whole model, as its files may share blobs.
+func (s *Store) exporting(use *Use) func(n int64) {
+	var total int64
+	for _, f := range use.manifest.Files {
+		total += f.Descriptor.Size
+	}
+	e := Event{Kind: fetch.Resolved, Model: use.Name, Digest: use.Digest, Size: total, Files: len(use.manifest.Files)}
+	s.emit(e)
+	var done atomic.Int64
+	return func(n int64) {
+		e := e
+		e.Kind, e.Done = fetch.Progress, done.Add(n)
+		s.emit(e)
+	}
 }
 
 // Path is a folder on disk that has the model's files under their names, for a runtime that maps them; or with file,

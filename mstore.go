@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -65,11 +64,12 @@ func DefaultDir() (string, error) {
 // Open opens the store in dir, making it when there is nothing. It fails with ErrStorage when dir is no store, belongs
 // to somebody else, was written by a newer version, or cannot be made.
 func Open(dir string, opts Options) (_ *Store, err error) {
-	defer classify(&err)
-	s := &Store{opts: opts, log: opts.Log}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
+	defer func() {
+		if err != nil { // whatever is wrong with the folder, it cannot be a store
+			err = &classified{ErrStorage, err}
+		}
+	}()
+	s := &Store{opts: opts, log: logOf(opts)}
 	s.blobs, err = blobstore.Open(dir, blobstore.Options{Withheld: s.withheld, Shared: opts.Shared, Log: s.log})
 	if err != nil {
 		return nil, err
@@ -83,11 +83,15 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(err, s.blobs.Close())
 	}
-	s.registry = registry.New(registry.Options{
-		HTTP: opts.HTTP, UserAgent: opts.UserAgent, Log: s.log,
-		PlainHTTP: func(host string) bool { return slices.Contains(opts.PlainHTTP, host) },
-	})
+	s.registry = newRegistry(opts)
 	return s, nil
+}
+
+func logOf(opts Options) *slog.Logger {
+	if opts.Log != nil {
+		return opts.Log
+	}
+	return slog.Default()
 }
 
 // Close ends the use of the store. What is under way should have ended; a Use has an end of its own.

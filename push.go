@@ -100,7 +100,7 @@ func (p *push) blobs(ctx context.Context, jobs int) error {
 	for _, f := range p.use.manifest.Files {
 		paths[f.Descriptor.Digest] = f.Path
 	}
-	p.emit(Event{Kind: fetch.Resolved, Digest: p.use.Digest, Size: p.use.Size})
+	p.emit(Event{Kind: fetch.Resolved, Digest: p.use.Digest, Size: p.use.Size, Files: len(p.use.Files)})
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(jobs)
 	for _, desc := range p.use.manifest.Blobs() {

@@ -184,7 +184,7 @@ func (v *verification) check(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(v.sizes[b], v.sizes[a]), cmp.Compare(a, b))
 	})
 	if len(order) > 0 {
-		v.store.emit(Event{Kind: fetch.Resolved, Size: total})
+		v.store.emit(Event{Kind: fetch.Resolved, Size: total, Files: len(order)})
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))

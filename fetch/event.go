@@ -12,7 +12,7 @@ type EventKind string
 // The life of one file: Start, then Progress and Retry and Wait in any number, then Done. Resolved comes once a model,
 // before its files; a file that is in the store already has one event, Done.
 const (
-	Resolved EventKind = "resolved" // the model is known: Size is its bytes, each blob once
+	Resolved EventKind = "resolved" // the model is known: Size is its bytes, each blob once, Files how many it has
 	Start    EventKind = "start"    // bytes of the file are about to move
 	Progress EventKind = "progress" // Done has grown
 	Wait     EventKind = "wait"     // another process is fetching the same blob: this one waits for it
@@ -26,9 +26,10 @@ type Event struct {
 	Model  string        `json:"model"`
 	Path   string        `json:"path,omitempty"` // of the file in the model; empty for config and manifest
 	Digest digest.Digest `json:"digest,omitempty"`
-	Size   int64         `json:"size"`           // negative when not known
-	Done   int64         `json:"done"`           // here so far, Reused included
-	Reused int64         `json:"reused"`         // was here before: in the store, or in a partial blob that is resumed
-	Wait   time.Duration `json:"wait,omitempty"` // before the retry
+	Files  int           `json:"files,omitempty"` // of the model, with Resolved
+	Size   int64         `json:"size"`            // negative when not known
+	Done   int64         `json:"done"`            // here so far, Reused included
+	Reused int64         `json:"reused"`          // was here before: in the store, or in a partial blob that is resumed
+	Wait   time.Duration `json:"wait,omitempty"`  // before the retry
 	Err    error         `json:"-"`
 }

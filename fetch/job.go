@@ -84,7 +84,7 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 		return j.build(ctx, model)
 	}
 	m := model.Manifest
-	j.emit(Event{Kind: Resolved, Digest: m.Descriptor.Digest, Size: m.Size()})
+	j.emit(Event{Kind: Resolved, Digest: m.Descriptor.Digest, Size: m.Size(), Files: len(m.Files)})
 	blobs := m.Blobs()
 	for _, desc := range blobs { // all of them, before any is looked at
 		if err := j.lease.Hold(desc.Digest); err != nil {
@@ -113,7 +113,7 @@ func (j *job) build(ctx context.Context, model *source.Model) (*manifest.Manifes
 	for _, f := range model.Files {
 		total += max(f.Descriptor.Size, 0)
 	}
-	j.emit(Event{Kind: Resolved, Size: total})
+	j.emit(Event{Kind: Resolved, Size: total, Files: len(model.Files)})
 	files := make([]manifest.File, len(model.Files))
 	group, gctx := j.group(ctx)
 	for i, f := range model.Files {

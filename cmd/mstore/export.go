@@ -40,10 +40,13 @@ func (p *program) export(ctx context.Context, c *cli.Context) error {
 		return err
 	}
 	return p.withStore(c, func(s *mstore.Store) error {
+		stop := p.follow("exporting")
+		defer stop()
 		r, err := s.Export(ctx, c.Args().Get(0), c.Args().Get(1), mstore.ExportOptions{Mode: export.Mode(mode)})
 		if err != nil {
 			return err
 		}
+		stop()
 		return p.result(exportedDoc{r.Name, r.Digest, r.Dir, r.Size, filesOf(&r.Model)}, func() error {
 			return p.print("%s", r.Dir)
 		})

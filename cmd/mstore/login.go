@@ -21,6 +21,7 @@ asked for on the terminal.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "log in as `NAME`"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password or token from standard input"},
+			plainHTTPFlag(),
 		},
 		Action: p.action(p.login),
 	}
@@ -45,24 +46,24 @@ func (p *program) login(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.withStore(c, func(s *mstore.Store) error {
-		if err := s.Login(ctx, host, who.name, who.secret); err != nil {
-			return err
-		}
-		return p.result(loginDoc{host, who.name, true}, func() error {
-			return p.print("logged in to %s as %s", clean(host), clean(who.name))
-		})
+	opts := mstore.Options{UserAgent: userAgent(), Log: p.log}
+	if c.Bool("plain-http") {
+		opts.PlainHTTP = []string{host}
+	}
+	if err := mstore.Login(ctx, host, who.name, who.secret, opts); err != nil {
+		return err
+	}
+	return p.result(loginDoc{host, who.name, true}, func() error {
+		return p.print("logged in to %s as %s", clean(host), clean(who.name))
 	})
 }
 
 func (p *program) logout(ctx context.Context, c *cli.Context) error {
 	host := c.Args().First()
-	return p.withStore(c, func(s *mstore.Store) error {
-		if err := s.Logout(ctx, host); err != nil {
-			return err
-		}
-		return p.result(loginDoc{Registry: host}, func() error { return p.print("logged out of %s", clean(host)) })
-	})
+	if err := mstore.Logout(ctx, host); err != nil {
+		return err
+	}
+	return p.result(loginDoc{Registry: host}, func() error { return p.print("logged out of %s", clean(host)) })
 }
 
 // credentials are what a registry knows a user by.

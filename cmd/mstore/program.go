@@ -139,7 +139,7 @@ func (p *program) withStore(c *cli.Context, do func(*mstore.Store) error) (err e
 		}
 	}
 	store, err := mstore.Open(dir, mstore.Options{
-		Shared: c.Bool(sharedName), Offline: c.Bool(offlineName), UserAgent: "mstore/" + buildVersion(),
+		Shared: c.Bool(sharedName), Offline: c.Bool(offlineName), UserAgent: userAgent(),
 		Log: p.log, Events: p.watch.tell,
 	})
 	if err != nil {
@@ -152,6 +152,8 @@ func (p *program) withStore(c *cli.Context, do func(*mstore.Store) error) (err e
 	}()
 	return do(store)
 }
+
+func userAgent() string { return "mstore/" + buildVersion() }
 
 // say prints one line on standard error.
 func (p *program) say(format string, args ...any) {

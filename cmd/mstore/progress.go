@@ -138,6 +138,7 @@ type eventLine struct {
 	Model  string          `json:"model"`
 	Path   string          `json:"path,omitempty"`
 	Digest digest.Digest   `json:"digest,omitempty"`
+	Files  int             `json:"files,omitempty"`
 	Size   *int64          `json:"size"` // null when not known
 	Done   int64           `json:"done"`
 	Reused int64           `json:"reused"`
@@ -157,7 +158,8 @@ func (l *eventLines) tell(e mstore.Event) {
 		l.told[key] = now
 	}
 	line := eventLine{
-		Event: e.Kind, Model: e.Model, Path: e.Path, Digest: e.Digest, Done: e.Done, Reused: e.Reused, Wait: e.Wait.Seconds(),
+		Event: e.Kind, Model: e.Model, Path: e.Path, Digest: e.Digest, Files: e.Files, Done: e.Done, Reused: e.Reused,
+		Wait: e.Wait.Seconds(),
 	}
 	if e.Size >= 0 {
 		line.Size = &e.Size

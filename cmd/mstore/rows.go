@@ -98,7 +98,16 @@ func totalRow(v view, label string, width int) string {
 	speed, left := " "+speedText(v), " "+leftText(v)
 	info += first(l.info-len(info), strings.TrimRight(speed, " ")+strings.TrimRight(left, " "), left, speed)
 	all := "total " + size(v.total)
-	return l.row(first(l.name, fmt.Sprintf("%s, %d done", all, v.finished), all, "total"), v.done, v.total, info)
+	return l.row(first(l.name, all+", "+filesText(v), all, "total"), v.done, v.total, info)
+}
+
+// filesText is how many files are whole, of how many where that is known: two files of one content are whole at once,
+// and are told once.
+func filesText(v view) string {
+	if v.count == 0 {
+		return fmt.Sprintf("%d done", v.finished)
+	}
+	return fmt.Sprintf("%d/%d files", min(v.finished, v.count), v.count)
 }
 
 // first is the first of texts that has at most n columns, or "".

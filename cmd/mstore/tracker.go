@@ -16,6 +16,7 @@ type tracker struct {
 	mu       sync.Mutex
 	resolved bool
 	total    int64 // announced bytes
+	count    int   // announced files; 0 when not known
 	files    map[string]*tracked
 	order    []*tracked
 	moved    int64 // bytes that moved, what was there before not counted
@@ -43,6 +44,7 @@ type view struct {
 	speed       float64
 	left        time.Duration // negative when not known
 	finished    int           // files that are whole; manifest and config are none
+	count       int           // files in all; 0 when not known
 	files       []fileView    // those in flight, in the order in which they started
 }
 
@@ -63,7 +65,7 @@ func (t *tracker) tell(e mstore.Event, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Kind == fetch.Resolved {
-		t.resolved, t.total = true, e.Size
+		t.resolved, t.total, t.count = true, e.Size, e.Files
 		return
 	}
 	key := e.Path + "\x00" + e.Digest.String()
@@ -95,7 +97,7 @@ func (t *tracker) tell(e mstore.Event, now time.Time) {
 func (t *tracker) sample(now time.Time) view {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v := view{resolved: t.resolved, left: -1}
+	v := view{resolved: t.resolved, count: t.count, left: -1}
 	var sizes int64
 	for _, f := range t.order {
 		v.done += f.done

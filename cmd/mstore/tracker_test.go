@@ -113,10 +113,13 @@ func TestRowsFitTheTerminal(t *testing.T) {
 
 func TestRows(t *testing.T) {
 	v := view{resolved: true, done: 120e6, total: 266e6, speed: 35.2e6, left: 4 * time.Second, finished: 10}
+	ofThirty := v
+	ofThirty.count = 30
 	f := fileView{name: "model.safetensors", done: 120e6, size: 266e6}
 	for _, c := range []struct{ got, want string }{
 		{totalRow(v, "", 80), `total 266 MB, 10 done          [========>         ]  45% 35.2 MB/s 4 s left`},
 		{fileRow(f, 80), `model.safetensors              [========>         ]  45% 266 MB`},
+		{totalRow(ofThirty, "", 80), `total 266 MB, 10/30 files      [========>         ]  45% 35.2 MB/s 4 s left`},
 		{totalRow(v, "", 40), `total 266 MB  [===>   ]  45% 4 s left`},
 		{fileRow(fileView{name: "unet/model-00009-of-00030.safetensors", done: 1, size: 4}, 40), `model-00009.. [=>     ]  25% 4 B`},
 		{fileRow(fileView{name: "a", done: 1, size: 4, waiting: true}, 80), `a                              [====>             ] another process is at it`},
