@@ -181,12 +181,11 @@ type log struct {
 
 func (l *log) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := &counting{ReadCloser: r.Body}
-		r.Body = body
-		next.ServeHTTP(w, r)
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.all = append(l.all, seen{r.Method, r.URL.Path, r.Header.Clone(), body.n})
+		l.all = append(l.all, seen{r.Method, r.URL.Path, r.Header.Clone(), 0})
+		r.Body = &counting{r.Body, l, len(l.all) - 1}
+		l.mu.Unlock()
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -196,14 +195,18 @@ func (l *log) requests() []seen {
 	return append([]seen(nil), l.all...)
 }
 
+// counting is the body of a request, whose bytes are noted as they are read.
 type counting struct {
 	io.ReadCloser
-	n int64
+	log *log
+	at  int
 }
 
 func (c *counting) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.n += int64(n)
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.log.all[c.at].Body += int64(n)
 	return n, err
 }
 

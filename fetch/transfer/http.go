@@ -180,7 +180,7 @@ func RedactError(err error) error {
 	if u, err := url.Parse(failed.URL); err == nil {
 		where = RedactURL(u)
 	}
-	return fmt.Errorf("%s %s: %w", failed.Op, where, failed.Err)
+	return &url.Error{Op: failed.Op, URL: where, Err: failed.Err}
 }
 
 // Clean makes a text from outside fit for a line of an error: one line, no control or direction-changing characters,

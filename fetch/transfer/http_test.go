@@ -126,7 +126,7 @@ func TestRedactError(t *testing.T) {
 	inner := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	err := transfer.RedactError(fmt.Errorf("x: %w", &url.Error{Op: "Get", URL: "https://u:p@host/path?signature=secret", Err: inner}))
 	var op *net.OpError
-	if !errors.As(err, &op) || strings.Contains(err.Error(), "secret") || !strings.HasPrefix(err.Error(), "Get https://host/path: ") {
+	if !errors.As(err, &op) || strings.Contains(err.Error(), "secret") || !strings.HasPrefix(err.Error(), `Get "https://host/path": `) {
 		t.Errorf("RedactError = %v", err)
 	}
 	if plain := errors.New("plain"); !errors.Is(transfer.RedactError(plain), plain) {
