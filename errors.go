@@ -69,8 +69,7 @@ func classify(err *error) {
 	if *err == nil {
 		return
 	}
-	var already *classified
-	if !errors.As(*err, &already) {
+	if _, already := errors.AsType[*classified](*err); !already {
 		*err = &classified{classOf(*err), *err}
 	}
 }
@@ -81,12 +80,10 @@ func usagef(format string, args ...any) error {
 
 // ClassOf is the class of an error that this package returned, or that wraps one of the classes.
 func ClassOf(err error) Class {
-	var c *classified
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*classified](err); ok {
 		return c.class
 	}
-	var class Class
-	if errors.As(err, &class) {
+	if class, ok := errors.AsType[Class](err); ok {
 		return class
 	}
 	return classOf(err)
@@ -107,7 +104,6 @@ type rule struct {
 	match func(error) bool
 }
 
-//nolint:gochecknoglobals // a table that nothing changes
 var rules = []rule{
 	{ErrInterrupted, isAny(context.Canceled)},
 	{ErrQuarantined, isAny(blobstore.ErrRefused, blobstore.ErrWithheld)},
@@ -142,30 +138,25 @@ func isStorage(err error) bool {
 }
 
 func isNetwork(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	var asked *url.Error
-	var status *transfer.StatusError
-	var stall *transfer.StallError
-	return errors.Is(err, errOffline) || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, transfer.ErrRange) ||
-		errors.Is(err, registry.ErrNotRegistry) || errors.Is(err, registry.ErrRedirect) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &asked) || errors.As(err, &status) || errors.As(err, &stall) || isTLS(err)
+	return isAny(errOffline, transfer.ErrInterrupted, transfer.ErrRange, registry.ErrNotRegistry, registry.ErrRedirect,
+		context.DeadlineExceeded)(err) ||
+		isA[*net.OpError](err) || isA[*net.DNSError](err) || isA[*url.Error](err) ||
+		isA[*transfer.StatusError](err) || isA[*transfer.StallError](err) || isTLS(err)
 }
 
 func isTLS(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var record tls.RecordHeaderError
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &record) ||
-		errors.Is(err, http.ErrSchemeMismatch)
+	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
+		isA[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isA tells whether an error of the type is in the chain.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // isPath tells a failure of the file system that has no better name.
-func isPath(err error) bool {
-	var path *fs.PathError
-	var syscallErr syscall.Errno
-	return errors.As(err, &path) || errors.As(err, &syscallErr)
-}
+func isPath(err error) bool { return isA[*fs.PathError](err) || isA[syscall.Errno](err) }
 
 // Retryable tells whether doing the same again can help, without anything else being changed.
 func Retryable(err error) bool {
@@ -187,7 +178,6 @@ type hint struct {
 	text  string
 }
 
-//nolint:gochecknoglobals // a table that nothing changes
 var hints = []hint{
 	{isAny(blobstore.ErrNewer), "update mstore, or name another store with --store"},
 	{isAny(blobstore.ErrInsecure), "name a folder that only you may write to with --store, or make the store with --shared"},
@@ -211,7 +201,4 @@ var hints = []hint{
 	{isNetwork, "check the host and the connection; the same command resumes what was fetched"},
 }
 
-func isNotFound(err error) bool {
-	var missing *NotFoundError
-	return errors.As(err, &missing)
-}
+func isNotFound(err error) bool { return isA[*NotFoundError](err) }

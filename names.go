@@ -15,8 +15,6 @@ import (
 const forms = "host/repository[:tag][@sha256:...], oci://..., file:PATH, oci-layout:DIR[:tag], or the name of a model in the store"
 
 // noRegistries are hosts whose models are not had by the OCI protocol; a name that begins with one is not a registry's.
-//
-//nolint:gochecknoglobals // a table that nothing changes
 var noRegistries = []string{"hf.co", "huggingface.co", "ollama.com"}
 
 // world is what a reference speaks of.

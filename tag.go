@@ -38,7 +38,7 @@ func (s *Store) Remove(ctx context.Context, name string) (_ *Model, err error) {
 	defer classify(&err)
 	tag, err := s.lookup(name)
 	if errors.Is(err, tags.ErrUnreadable) { // nobody knows what it named: that is why it goes
-		name, _, _ := parseName(name)
+		name, _, _ = parseName(name)
 		return &Model{Name: name}, s.tags.Delete(ctx, name, "")
 	}
 	if err != nil {

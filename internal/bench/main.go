@@ -66,8 +66,6 @@ func exit(err error) {
 
 // chores are what the program does in a process of its own, as `bench CHORE ARG...`: bounds, so that they are measured
 // as the others are, and whatever needs memory, because the peak of a process counts for every process it starts.
-//
-//nolint:gochecknoglobals // a table that nothing changes
 var chores = map[string]func(ctx context.Context, args []string) error{
 	"model":          makeModel,
 	"large-store":    makeLargeStore,
