@@ -74,14 +74,12 @@ func TestAFullDisk(t *testing.T) {
 	try(t, in.Discard())
 
 	// Full to the last byte: nothing can begin, and nothing is left of what was tried.
+	l := newLease(t, s)
 	ballast := fill(t, disk)
 	b := content(1<<20, 2)
-	l, err := s.Lease()
-	if err == nil {
-		err = bring(t.Context(), l, b)
-		try(t, l.Release())
-	}
-	wantErr(t, "ingest", err, unix.ENOSPC)
+	wantErr(t, "ingest", bring(t.Context(), l, b), unix.ENOSPC)
+	_, err = s.Lease()
+	wantErr(t, "Lease", err, unix.ENOSPC)
 	if left := names(t, s, "ingest"); len(left) != 0 {
 		t.Errorf("ingest/ holds %q", left)
 	}

@@ -122,4 +122,3 @@ func eight(t *testing.T, roots ...string) map[string]int {
 	all.Wait()
 	return got
 }
-

@@ -87,7 +87,7 @@ func TestASharedStore(t *testing.T) {
 		info, err := os.Lstat(path)
 		try(t, err, os.Chown(path, alice, team), os.Chmod(path, info.Mode()))
 	}
-	for _, umask := range []int{0o022, 0o077} {
+	for _, umask := range []int{0o077, 0o022} {
 		old := syscall.Umask(umask)
 		a, b := by(alice, team), by(bob, bob, team)
 		start(t, "fill", root, a).ready().kill()

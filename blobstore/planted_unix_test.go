@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -152,6 +153,23 @@ func TestAPlantedPartial(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A partial that does not say whose it is goes with time, and the link that lies there in place of a file goes alone.
+func TestAPlantedPartialIsReaped(t *testing.T) {
+	s := newStore(t)
+	outside := filepath.Join(t.TempDir(), "outside")
+	partial := filepath.Join(s.Dir("ingest"), digest.FromString("x").Encoded()+".planted")
+	try(t, os.WriteFile(outside, []byte("precious"), 0o644), os.Mkdir(partial, 0o755), os.Symlink(outside, filepath.Join(partial, "owner")))
+	then := time.Now().Add(-2 * time.Hour)
+	try(t, unix.Lutimes(filepath.Join(partial, "owner"), []unix.Timeval{unix.NsecToTimeval(then.UnixNano()), unix.NsecToTimeval(then.UnixNano())}),
+		os.Chtimes(partial, then, then), errOf(s.ReapIngests(time.Hour)))
+	if left := names(t, s, "ingest"); len(left) != 0 {
+		t.Errorf("ingest/ holds %q", left)
+	}
+	if got, err := os.ReadFile(outside); err != nil || string(got) != "precious" {
+		t.Errorf("the file outside holds %q, %v", got, err)
 	}
 }
 
