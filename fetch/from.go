@@ -50,7 +50,11 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 	case from.path() != "":
 		err = copyFile(ctx, in, from.path(), file)
 	default:
-		_, err = transfer.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
+		var stats transfer.Stats
+		stats, err = transfer.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
+		if err == nil {
+			in.SetSize(stats.End) // where it was not known
+		}
 	}
 	if err != nil {
 		return blobstore.Info{}, err
