@@ -6,7 +6,8 @@ TOOLS   := .tools/bin
 LINT    := $(TOOLS)/golangci-lint
 
 # Packages whose tests run code of several goroutines or processes at once.
-CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/... ./manifest/tags/... ./quarantine/... .
+CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/clone ./internal/flock \
+              ./manifest/tags/... ./quarantine/... ./cmd/... .
 
 # Arguments of `make bench`, such as BENCH='-size 256 -only pull' (-h lists them).
 BENCH ?=
@@ -31,8 +32,9 @@ demo: build tools ## push, pull, verify, export and collect a model against a re
 test: tools ## run every test, with the real registry and foreign clients
 	$(GO) test ./...
 
+# Without GORACE each of the many short processes that tests start would wait a second at its end.
 race: tools ## run the tests of concurrent packages under the race detector
-	CGO_ENABLED=1 $(GO) test -race $(CONCURRENT)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race $(CONCURRENT)
 
 lint: $(LINT) ## check format and style with golangci-lint
 	$(LINT) run
