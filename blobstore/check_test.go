@@ -58,7 +58,8 @@ func TestABlobOfAnotherSizeIsReplaced(t *testing.T) {
 	s := newStore(t)
 	b := content(1000, 1)
 	d := put(t, s, b)
-	try(t, os.Truncate(blobPath(s, d), 999))
+	path := blobPath(s, d)
+	try(t, os.Chmod(path, 0o644), os.Truncate(path, 999), os.Chmod(path, 0o444))
 	if ok, err := s.Exists(t.Context(), descriptor(d, 1000)); ok || err != nil {
 		t.Errorf("Exists = %v, %v", ok, err)
 	}

@@ -116,5 +116,5 @@ func TestAPartialThatHasTheModeOfABlob(t *testing.T) {
 	start(t, "keeper", root, by(alice, alice)).ready().kill()
 	data, err := filepath.Glob(filepath.Join(root, "ingest", digest.FromBytes(shared()).Encoded()+".*", "data"))
 	try(t, err, os.Chmod(data[0], 0o444))
-	wantChild(t, start(t, "resume", root, by(alice, alice)), "resumed 8388608")
+	wantChild(t, start(t, "resume", root, by(alice, alice)), "resumed 2097152")
 }

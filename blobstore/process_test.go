@@ -39,7 +39,7 @@ func openRole(_ context.Context, root string) error {
 }
 
 // shared is the blob that the children bring in.
-func shared() []byte { return content(8<<20, 42) }
+func shared() []byte { return content(2<<20, 42) }
 
 // fillRole writes half of the shared blob, and waits to be killed.
 func fillRole(ctx context.Context, root string) error {
