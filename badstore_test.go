@@ -62,7 +62,10 @@ func TestFoldersThatAreNoStore(t *testing.T) {
 // nobody is a user who owns nothing.
 const nobody = 65534
 
-func newer(t *testing.T, dir string) { spoil(t, dir, `{"version":99}`) }
+func newer(t *testing.T, dir string) {
+	t.Helper()
+	spoil(t, dir, `{"version":99}`)
+}
 
 // spoil makes a store and replaces what it says of its format.
 func spoil(t *testing.T, dir, format string) {

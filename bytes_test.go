@@ -38,8 +38,8 @@ func TestBlobsThatAreNotWhatTheyShould(t *testing.T) {
 	for name, c := range map[string]struct {
 		bad     blobHandler
 		retries int
-		always  error // the error when it is always bad; nil: it does not matter
-		tries   int   // how often the blob is asked for then
+		always  mstore.Class // the error when it is always bad; "": none
+		tries   int          // how often the blob is asked for then
 	}{
 		"wrong bytes":                {send(wrong), 5, mstore.ErrVerification, 2},
 		"wrong bytes, no retries":    {send(wrong), -1, mstore.ErrVerification, 2},
@@ -47,7 +47,7 @@ func TestBlobsThatAreNotWhatTheyShould(t *testing.T) {
 		"short":                      {sized(short, len(short)), -1, mstore.ErrNetwork, 0},
 		"cut":                        {sized(short, len(right)), -1, mstore.ErrNetwork, 0},
 		"empty":                      {send(nil), -1, mstore.ErrNetwork, 0},
-		"longer, and right so far":   {sized(long, len(long)), -1, nil, 1},
+		"longer, and right so far":   {sized(long, len(long)), -1, "", 1},
 		"longer, and wrong":          {send(append(flipped(right), "more"...)), -1, mstore.ErrVerification, 2},
 		"404":                        {status(http.StatusNotFound), -1, mstore.ErrNotFound, 1},
 		"403":                        {status(http.StatusForbidden), -1, mstore.ErrAuthentication, 1},
@@ -63,7 +63,7 @@ func TestBlobsThatAreNotWhatTheyShould(t *testing.T) {
 			f.serve(d, c.bad)
 			o := mstore.PullOptions{Retries: c.retries}
 			_, err := s.Pull(t.Context(), f.Host+"/m:v1", o)
-			if c.always != nil {
+			if c.always != "" {
 				wantFailure(t, "Pull", err, c.always)
 				wantUnpublished(t, s, d)
 			} else if err != nil {

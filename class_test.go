@@ -94,9 +94,11 @@ func TestClassesOfPulls(t *testing.T) {
 		"500":               {status(t, 500), once, mstore.ErrNetwork, isStatus(500), true},
 		"503, retried":      {status(t, 503), mstore.PullOptions{Retries: 1}, mstore.ErrNetwork, isStatus(503), true},
 		"418":               {status(t, 418), once, mstore.ErrNetwork, isStatus(418), false},
-		"a loop":            {serving(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 307) }), once, mstore.ErrNetwork, nil, false},
-		"to a file":         {status(t, 307, "Location", "file:///etc/passwd"), once, mstore.ErrNetwork, nil, false},
-		"no answer":         {hanging, mstore.PullOptions{Retries: -1, Timeout: 50 * time.Millisecond}, mstore.ErrNetwork, is[*transfer.StallError], true},
+		"a loop": {serving(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}), once, mstore.ErrNetwork, nil, false},
+		"to a file": {status(t, 307, "Location", "file:///etc/passwd"), once, mstore.ErrNetwork, nil, false},
+		"no answer": {hanging, mstore.PullOptions{Retries: -1, Timeout: 50 * time.Millisecond}, mstore.ErrNetwork, is[*transfer.StallError], true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
@@ -203,6 +205,7 @@ func TestClasses(t *testing.T) {
 		{context.DeadlineExceeded, mstore.ErrNetwork, true},
 		{context.Canceled, mstore.ErrInterrupted, false},
 		{fmt.Errorf("given up: %w", errors.Join(context.Canceled, in(syscall.ENOSPC))), mstore.ErrInterrupted, false},
+		{nil, "", false},
 		{errors.New("who knows"), mstore.ErrInternal, false},
 		{fmt.Errorf("a program's own: %w", mstore.ErrBusy), mstore.ErrBusy, true},
 	} {

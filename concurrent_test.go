@@ -49,9 +49,9 @@ func TestPullsBesideCollectors(t *testing.T) {
 	for _, role := range loops {
 		running = append(running, startLoop(t, role, s.Dir()))
 	}
-	rounds := 25
+	rounds := 8
 	if testing.Short() {
-		rounds = 5
+		rounds = 2
 	}
 	for round := range rounds {
 		for i, ref := range refs {

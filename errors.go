@@ -78,8 +78,11 @@ func usagef(format string, args ...any) error {
 	return &classified{ErrUsage, fmt.Errorf(format, args...)}
 }
 
-// ClassOf is the class of an error that this package returned, or that wraps one of the classes.
+// ClassOf is the class of an error that this package returned, or that wraps one of the classes; empty for nil.
 func ClassOf(err error) Class {
+	if err == nil {
+		return ""
+	}
 	if c, ok := errors.AsType[*classified](err); ok {
 		return c.class
 	}

@@ -13,7 +13,7 @@ import (
 
 // wantFailure looks at an error as those do who get it: its class, by errors.Is and ClassOf; one sentence fit for a
 // terminal; for most classes a hint.
-func wantFailure(t testing.TB, what string, err error, want error) {
+func wantFailure(t testing.TB, what string, err error, want mstore.Class) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("%s: no error, want %v", what, want)
@@ -41,7 +41,7 @@ func wantFailure(t testing.TB, what string, err error, want error) {
 func notPrintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // changesNothing does what fails, and wants the store to have the tags and blobs that it had.
-func changesNothing(t testing.TB, what string, s *mstore.Store, want error, do func() error) {
+func changesNothing(t testing.TB, what string, s *mstore.Store, want mstore.Class, do func() error) {
 	t.Helper()
 	before := look(t, s)
 	wantFailure(t, what, do(), want)

@@ -79,6 +79,7 @@ func TestNamesThatAreNone(t *testing.T) {
 
 // verbs are the verbs that take the name of a model that is there.
 func verbs(t *testing.T, s *mstore.Store, name string) map[string]func() error {
+	t.Helper()
 	return map[string]func() error{
 		"Show":   func() error { _, err := s.Show(t.Context(), name); return err },
 		"Tag":    func() error { _, err := s.Tag(t.Context(), name, "n"); return err },
@@ -160,7 +161,7 @@ func TestPath(t *testing.T) {
 	if err != nil || !strings.HasPrefix(file, root) {
 		t.Errorf("Path = %q, %v", file, err)
 	}
-	for file, want := range map[string]error{
+	for file, want := range map[string]mstore.Class{
 		"none": mstore.ErrNotFound, "../x": mstore.ErrUsage, "/etc/passwd": mstore.ErrUsage, "sub/../../x": mstore.ErrUsage, "a\x00": mstore.ErrUsage,
 	} {
 		_, err := s.Path(t.Context(), "m", file)

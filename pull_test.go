@@ -96,18 +96,18 @@ func TestAPin(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		pin  digest.Digest
-		want error
+		want mstore.Class
 	}{
 		{"wrong", other, mstore.ErrVerification},
 		{"no digest", "sha256:x", mstore.ErrUsage},
-		{"right", d, nil},
+		{"right", d, ""},
 		{"wrong, unchanged", other, mstore.ErrVerification},
-		{"right, unchanged", d, nil},
+		{"right, unchanged", d, ""},
 	} {
 		before := look(t, s)
 		p, err := s.Pull(t.Context(), ref, mstore.PullOptions{Digest: step.pin})
 		switch {
-		case step.want != nil:
+		case step.want != "":
 			wantFailure(t, step.name, err, step.want)
 			if diff := cmp.Diff(before, look(t, s)); diff != "" {
 				t.Errorf("%s: the store changed:\n%s", step.name, diff)

@@ -86,7 +86,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	s := newStore(t)
 	for name, c := range map[string]struct {
 		ref  string
-		want error
+		want mstore.Class
 	}{
 		"no such tag":                {ref + ":v2", mstore.ErrNotFound},
 		"no such digest":             {ref + "@" + digest.FromString("x").String(), mstore.ErrNotFound},
@@ -121,7 +121,7 @@ func TestPushesThatCannotBe(t *testing.T) {
 	load(t, s, small(t, 1), "m")
 	for name, c := range map[string]struct {
 		name, ref string
-		want      error
+		want      mstore.Class
 	}{
 		"no such model":       {"none", repo(t), mstore.ErrNotFound},
 		"no name":             {"", repo(t), mstore.ErrUsage},
@@ -159,7 +159,7 @@ func TestImportsThatCannotBe(t *testing.T) {
 	for name, c := range map[string]struct {
 		paths []string
 		as    string
-		want  error
+		want  mstore.Class
 	}{
 		"no path":                {nil, "m", mstore.ErrUsage},
 		"no name":                {[]string{dir}, "", mstore.ErrUsage},

@@ -111,22 +111,22 @@ func TestRepairOfAManifestAndItsBlobs(t *testing.T) {
 func TestRepairWithoutASource(t *testing.T) {
 	dir, ref := small(t, 1), repo(t)+":v1"
 	publish(t, dir, ref)
-	moved := small(t, 1)
+	moved, changed := small(t, 1), small(t, 1)
 	several := func(s *mstore.Store) error {
 		_, err := s.Import(t.Context(), []string{dir + "/model.safetensors", dir + "/config.json"}, "m", mstore.ImportOptions{})
 		return err
 	}
 	for name, c := range map[string]struct {
-		bring  func(s *mstore.Store) error
-		break_ func() error
-		why    string
+		bring func(s *mstore.Store) error
+		spoil func() error
+		why   string
 	}{
 		"offline":          {func(s *mstore.Store) error { pull(t, s, ref, mstore.PullOptions{As: "m"}); return nil }, nil, "offline"},
 		"of several paths": {several, nil, "nothing is known of where"},
 		"the folder moved": {func(s *mstore.Store) error { load(t, s, moved, "m"); return nil }, func() error { return os.RemoveAll(moved) }, "no such file"},
 		"the folder changed": {
-			func(s *mstore.Store) error { load(t, s, dir, "m"); return nil },
-			func() error { return os.WriteFile(dir+"/model.safetensors", []byte("{}"), 0o600) }, "another digest",
+			func(s *mstore.Store) error { load(t, s, changed, "m"); return nil },
+			func() error { return os.WriteFile(changed+"/model.safetensors", []byte("{}"), 0o600) }, "another digest",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,8 +137,8 @@ func TestRepairWithoutASource(t *testing.T) {
 			try(t, err)
 			weights := fileOf(t, *m, "model.safetensors").Digest
 			flip(t, blobPath(s, weights), 1000, 3)
-			if c.break_ != nil {
-				try(t, c.break_())
+			if c.spoil != nil {
+				try(t, c.spoil())
 			}
 			report, err := repair(t, s)
 			wantFailure(t, "Verify", err, mstore.ErrVerification)
