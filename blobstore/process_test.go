@@ -114,7 +114,7 @@ func sweepRole(_ context.Context, root string) error {
 		if _, ok := held[d]; !ok && err == nil {
 			var trashed blobstore.Trashed
 			trashed, err = s.Trash(d)
-			err = errors.Join(err, trashed.Delete())
+			err = errors.Join(err, errOf(trashed.Delete()))
 			n++
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // Candidate is what a keeper is asked about: bytes that were verified and are not yet a blob.
@@ -91,6 +93,10 @@ func (s *Store) Dir(name string) string { return filepath.Join(s.root, name) }
 // Doubtful tells that locks were found to do nothing here when the store was made. A collector then keeps what is
 // younger than a grace period.
 func (s *Store) Doubtful() bool { return !s.format.Locks }
+
+// Settle makes the names of all blobs durable. Commit does that for its own; whoever relies on what another process may
+// be committing just now asks for it before it tells anybody.
+func (s *Store) Settle() error { return durable.SyncDir(s.blobs()) }
 
 func (s *Store) blobs() string { return filepath.Join(s.root, "blobs", "sha256") }
 

@@ -76,8 +76,12 @@ func (t Trashed) Restore() error {
 	return ignoreMissing(durable.Move(t.path, t.key.In(t.store.blobs())))
 }
 
-// Delete removes the blob for good. It is no error when it is no longer in the trash.
-func (t Trashed) Delete() error { return ignoreMissing(os.Remove(t.path)) }
+// Delete removes the blob for good. gone is false, without an error, when it is no longer in the trash: somebody else
+// put it back, or removed it.
+func (t Trashed) Delete() (gone bool, err error) {
+	err = os.Remove(t.path)
+	return err == nil, ignoreMissing(err)
+}
 
 // restore puts back a trashed blob with this key, if there is one.
 func (s *Store) restore(k key.Key) error {

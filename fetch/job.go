@@ -185,6 +185,9 @@ func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model
 	if err := ctx.Err(); err != nil {
 		return tags.Tag{}, err
 	}
+	if err := j.puller.Store.Settle(); err != nil { // what was here may have come a moment ago
+		return tags.Tag{}, err
+	}
 	now := time.Now()
 	from := tags.Source{
 		Reference: model.Reference, Digest: cmp.Or(model.Digest, m.Descriptor.Digest), PlainHTTP: model.PlainHTTP,

@@ -170,7 +170,8 @@ func (s *sweeper) settle() error {
 			s.stays(t.Digest())
 			continue
 		}
-		if err := t.Delete(); err != nil {
+		gone, err := t.Delete()
+		if !gone {
 			errs = append(errs, err)
 			continue
 		}
