@@ -1,8 +1,9 @@
 package mstore_test
 
 import (
+	"crypto/rand"
 	"io/fs"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ var once = mstore.PullOptions{Retries: -1}
 // content is n bytes, the same for the same seed.
 func content(n int, seed byte) []byte {
 	b := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
+	_, _ = mathrand.NewChaCha8([32]byte{seed}).Read(b)
 	return b
 }
 
@@ -113,11 +114,17 @@ func digests(t testing.TB, dir string) map[string]digest.Digest {
 	return all
 }
 
-// repo is a repository of the shared registry for this test alone, with a suffix where a test needs several.
+// repo is a repository of the shared registry that nobody else has, with a suffix where a test needs several.
 func repo(t testing.TB, suffix ...string) string {
 	t.Helper()
-	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(t.Name()), "/")
-	return strings.Join(append([]string{fixtures.registry() + "/" + strings.Trim(name, "/")}, suffix...), "/")
+	return strings.Join(append([]string{fixtures.registry(), fresh(t)}, suffix...), "/")
+}
+
+// fresh is a name for a repository that was not there before.
+func fresh(t testing.TB) string {
+	t.Helper()
+	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(t.Name()), "-")
+	return strings.Trim(name, "-") + "/" + strings.ToLower(rand.Text())
 }
 
 // contents is what a store has: its tags, and its blobs.

@@ -17,7 +17,7 @@ var registries = map[string]func(t *testing.T) string{
 func TestTheMainJob(t *testing.T) {
 	for name, start := range registries {
 		t.Run(name, func(t *testing.T) {
-			ref := start(t) + "/job/llama:v1"
+			ref := start(t) + "/" + fresh(t) + ":v1"
 			one, two := newStore(t), newStore(t)
 			imported := load(t, one, tinyLlama, "llama")
 			pushed := push(t, one, "llama", ref)
@@ -36,13 +36,13 @@ func TestTheMainJob(t *testing.T) {
 func TestPushAgainSendsNothing(t *testing.T) {
 	for name, start := range registries {
 		t.Run(name, func(t *testing.T) {
-			host := start(t)
+			ref := start(t) + "/" + fresh(t)
 			w, change := watched(t)
 			s := newStore(t, change)
 			load(t, s, small(t, 1), "m")
-			first := push(t, s, "m", host+"/again/m:v1")
+			first := push(t, s, "m", ref+":v1")
 			w.take()
-			again := push(t, s, "m", host+"/again/m:v2")
+			again := push(t, s, "m", ref+":v2")
 			if again.BytesSent != 0 || again.BytesSkipped != first.Bytes || again.BytesMounted != 0 {
 				t.Errorf("pushed again: %+v", again)
 			}
