@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/transfer"
@@ -128,7 +130,7 @@ func (p *push) blob(ctx context.Context, desc ocispec.Descriptor, path string) (
 		p.emit(Event{Kind: fetch.Progress, Path: path, Digest: desc.Digest, Size: desc.Size, Done: sent})
 	})
 	if err != nil {
-		return err
+		return p.blame(ctx, desc.Digest, err)
 	}
 	e.Kind, e.Done = fetch.Done, desc.Size
 	if outcome != registry.Sent {
@@ -137,6 +139,18 @@ func (p *push) blob(ctx context.Context, desc ocispec.Descriptor, path string) (
 	p.emit(e)
 	p.count(outcome, desc.Size)
 	return nil
+}
+
+// blame finds out who is right when a registry will not have a blob: what was sent is not read for its digest before.
+func (p *push) blame(ctx context.Context, d digest.Digest, err error) error {
+	status, ok := errors.AsType[*transfer.StatusError](err)
+	if !ok || status.Status != http.StatusBadRequest {
+		return err
+	}
+	if bad := p.store.blobs.Check(ctx, d, nil); errors.Is(bad, blobstore.ErrMismatch) {
+		return bad
+	}
+	return err
 }
 
 func (p *push) count(outcome registry.Outcome, n int64) {
