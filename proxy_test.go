@@ -16,6 +16,7 @@ import (
 // proxy stands before a registry, counts what passes, and can hold blobs back.
 type proxy struct {
 	Host string
+	fail func(r *http.Request) (status int) // asked of every request, when set before the first; 0 lets it pass
 
 	mu    sync.Mutex
 	asked map[string]int // by method and path
@@ -28,7 +29,10 @@ func newProxy(t *testing.T, host string) *proxy {
 	t.Helper()
 	p := &proxy{asked: make(map[string]int), open: make(chan struct{})}
 	reverse := &httputil.ReverseProxy{
-		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: host}) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: host})
+			r.Out.Host = r.In.Host // the registry makes links of it
+		},
 		ErrorLog:     log.New(io.Discard, "", 0),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
@@ -36,6 +40,12 @@ func newProxy(t *testing.T, host string) *proxy {
 		p.mu.Lock()
 		p.asked[r.Method+" "+r.URL.Path]++
 		p.mu.Unlock()
+		if p.fail != nil {
+			if status := p.fail(r); status != 0 {
+				w.WriteHeader(status)
+				return
+			}
+		}
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 			w = &gated{w, p, r.URL.Path, 0, r.Context().Done()}
 		}
