@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/mstore/mstore/internal/registrytest"
 )
 
 // contest is one job.
@@ -38,6 +40,23 @@ type bench struct {
 	options
 	dir string
 	out io.Writer
+
+	registries []*registrytest.Registry
+}
+
+// registry starts a registry that keeps its files in the folder conf and runs until the bench ends.
+func (b *bench) registry(ctx context.Context, conf string, opts registrytest.Options) (*registrytest.Registry, error) {
+	r, err := registrytest.Serve(ctx, b.tool("registry"), conf, opts)
+	if err == nil {
+		b.registries = append(b.registries, r)
+	}
+	return r, err
+}
+
+func (b *bench) stopRegistries() {
+	for _, r := range b.registries {
+		r.Stop()
+	}
 }
 
 // hold runs the contenders of a contest in turns and prints what they took.

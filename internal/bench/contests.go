@@ -45,11 +45,10 @@ func (b *bench) serve(ctx context.Context, name string, n int, size int64) (ref 
 	if err != nil {
 		return "", err
 	}
-	registry, err := registrytest.Serve(ctx, b.tool("registry"), conf, registrytest.Options{})
+	registry, err := b.registry(ctx, conf, registrytest.Options{})
 	if err != nil {
 		return "", err
 	}
-	context.AfterFunc(ctx, registry.Stop)
 	dir, err := b.model(ctx, name+"-model", n, size)
 	if err != nil {
 		return "", err
@@ -160,11 +159,8 @@ func (t *target) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.registry, err = registrytest.Serve(ctx, t.b.tool("registry"), conf, opts); err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, t.registry.Stop)
-	return nil
+	t.registry, err = t.b.registry(ctx, conf, opts)
+	return err
 }
 
 func importFolder(ctx context.Context, b *bench) ([]contender, error) {

@@ -95,6 +95,7 @@ func run(ctx context.Context, out io.Writer, opts options) (err error) {
 	}
 	defer func() { err = errors.Join(err, clean(dir)) }()
 	b := &bench{options: opts, dir: dir, out: out}
+	defer b.stopRegistries()
 	if err := b.head(ctx); err != nil {
 		return err
 	}
