@@ -231,7 +231,7 @@ func TestHints(t *testing.T) {
 		{blobstore.ErrInsecure, "--shared"},
 		{blobstore.ErrNotStore, "empty or new folder"},
 		{blobstore.ErrRefused, "quarantine"},
-		{&blobstore.MismatchError{}, "not stored"},
+		{&blobstore.MismatchError{}, "never stored"},
 		{registry.ErrAuth, "mstore login"},
 		{registry.ErrNotFound, "repository and the tag"},
 		{registry.ErrNotRegistry, "check the host"},

@@ -11,5 +11,5 @@
 //
 // The package wires the rooms of the module (blobstore, manifest, fetch, export, gc, quarantine) and adds the names a
 // person types. It prints nothing: progress comes out through [Options].Events, the log through log/slog. It reads no
-// environment variable and no flag.
+// flag, and of the environment only what others define: the proxy, the user's cache folder and docker's configuration.
 package mstore

@@ -195,13 +195,16 @@ var hints = []hint{
 	{isAny(errOffline), "run again without --offline"},
 	{isAny(registry.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
 	{isAny(registry.ErrNotRegistry), "check the host: what answers there does not speak the OCI distribution protocol"},
-	{isAny(manifest.ErrNoPlatform), "name one of these with --platform"},
+	{isAny(manifest.ErrNoPlatform), "name one of these with --platform, or a manifest of the index by its digest: NAME@sha256:..."},
 	{isAny(export.ErrExists), "name another folder, or remove what is in the way"},
 	{isAny(registry.ErrNotFound), "check the repository and the tag"},
 	{isNotFound, "`mstore list` shows what is in the store"},
-	{isAny(blobstore.ErrMismatch), "the bytes were not stored; `mstore verify --repair` mends what is in the store"},
+	{isAny(blobstore.ErrMismatch), "wrong bytes are never stored; where the store itself is damaged, `mstore verify --repair` mends it"},
 	{isTLS, "use --plain-http if the registry speaks no TLS, or make its certificate known to this machine"},
 	{isNetwork, "check the host and the connection; the same command resumes what was fetched"},
+	{isAny(local.ErrNotFound), "`oras repo tags --oci-layout DIR` or a look into DIR/index.json shows what is there"},
+	{isAny(fs.ErrNotExist), "check the path"},
+	{isPath, "look at what lies there, and who may use it"},
 }
 
 func isNotFound(err error) bool { return isA[*NotFoundError](err) }

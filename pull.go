@@ -86,7 +86,6 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
 	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
 		p.ref = tag.Source.Reference
-		p.options.Source.PlainHTTP = o.PlainHTTP || tag.Source.PlainHTTP
 		o.Platform = cmp.Or(o.Platform, tag.Source.Platform)
 		if o.As == "" {
 			p.options.As = tag.Name

@@ -11,9 +11,9 @@ import (
 // What a caller may have to decide on. A digest that is none in form gives the error of package internal/key.
 var (
 	// ErrNotFound: no blob of this digest is here. It is also fs.ErrNotExist.
-	ErrNotFound = fmt.Errorf("blob not found: %w", fs.ErrNotExist)
+	ErrNotFound error = sentinel{"blob not found", fs.ErrNotExist}
 	// ErrExists: the blob that was to be ingested is here already. It is also fs.ErrExist.
-	ErrExists = fmt.Errorf("blob is in the store: %w", fs.ErrExist)
+	ErrExists error = sentinel{"blob is in the store", fs.ErrExist}
 	// ErrMismatch: the bytes are not the ones that the digest names, see [MismatchError].
 	ErrMismatch = errors.New("content does not match its digest")
 	// ErrCorrupt: something lies under a blob's name that is no blob: a link, a folder, a pipe.
@@ -31,6 +31,15 @@ var (
 	// ErrInsecure: other users could replace what is in the store, and nobody said that they may.
 	ErrInsecure = errors.New("the store is open to other users")
 )
+
+// sentinel is an error that is a general one too, and does not say so in its text.
+type sentinel struct {
+	text    string
+	general error
+}
+
+func (s sentinel) Error() string        { return s.text }
+func (s sentinel) Is(target error) bool { return target == s.general }
 
 // MismatchError tells what was wanted and what was there. Digests are empty and sizes negative where they are not
 // known. It is [ErrMismatch].

@@ -74,11 +74,13 @@ func indexType(mediaType string) (is, known bool) {
 
 // Select is the entry for platform p, nil for this machine: same system and architecture, and the same variant where p
 // has one, else the usual one of the architecture. Where nil finds nothing, Linux on this architecture will do: models
-// are data. An entry that names no platform is taken when it is the only one. Attestations are no entries. The error is [ErrNoPlatform].
+// are data. An entry that names no platform is taken when it is the only one, however often it is
+// listed. Attestations are no entries. The error is [ErrNoPlatform].
 func (x *Index) Select(p *ocispec.Platform) (ocispec.Descriptor, error) {
 	var entries []ocispec.Descriptor
 	for _, d := range x.Manifests {
-		if !isAttestation(d) {
+		same := func(e ocispec.Descriptor) bool { return e.Digest == d.Digest && e.Platform == nil && d.Platform == nil }
+		if !isAttestation(d) && !slices.ContainsFunc(entries, same) {
 			entries = append(entries, d)
 		}
 	}

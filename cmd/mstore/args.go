@@ -195,7 +195,7 @@ func checkValue(f cli.Flag, value string, given bool) error {
 	}
 	switch f.(type) {
 	case *cli.IntFlag:
-		if _, err := strconv.Atoi(value); err != nil {
+		if n, err := strconv.Atoi(value); err != nil || n < 0 {
 			return usagef("--%s wants a whole number, not %q", name, value)
 		}
 	case *cli.Int64Flag:

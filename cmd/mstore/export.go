@@ -14,6 +14,7 @@ func (p *program) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "export", Usage: "write a model's files into a folder", ArgsUsage: "NAME DIR",
 		Description: `Prints the folder. Files that are there with the same bytes stay as they are; nothing else is overwritten.
+The store's own bytes are taken as they are: to hash them again first, run verify NAME.
 No file that can be written shares its bytes with the store.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{

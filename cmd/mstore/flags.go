@@ -26,7 +26,7 @@ const (
 // globalFlags are those of every command.
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: storeName, Usage: "the store's `DIR` (default: mstore in your cache folder)", EnvVars: []string{"MSTORE_CACHE_DIR"}},
+		&cli.StringFlag{Name: storeName, Usage: "the store's `DIR` (default: MSTORE_CACHE_DIR, or mstore in your cache folder)", EnvVars: []string{"MSTORE_CACHE_DIR"}},
 		&cli.BoolFlag{Name: sharedName, Usage: "make a new store one of several users: group-writable"},
 		&cli.BoolFlag{Name: offlineName, Usage: "use no network"},
 		&cli.StringFlag{Name: formatName, Usage: "print the result as `text|json`", Value: "text"},

@@ -21,7 +21,12 @@ import (
 )
 
 // ErrNotFound: the layout has nothing of this tag or digest. It is also fs.ErrNotExist.
-var ErrNotFound = fmt.Errorf("not in the OCI layout: %w", fs.ErrNotExist)
+var ErrNotFound error = notFoundError{}
+
+type notFoundError struct{}
+
+func (notFoundError) Error() string        { return "not in the OCI layout" }
+func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
 const (
 	maxMarker = 4 << 10 // bytes of the file oci-layout
