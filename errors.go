@@ -185,6 +185,7 @@ var hints = []hint{
 	{isAny(blobstore.ErrNewer), "update mstore, or name another store with --store"},
 	{isAny(blobstore.ErrInsecure), "name a folder that only you may write to with --store, or make the store with --shared"},
 	{isAny(blobstore.ErrNotStore, syscall.ENOTDIR), "name an empty or new folder with --store"},
+	{isAny(blobstore.ErrDamaged), "put the folder back from where it went; an empty one in its place would say that nothing in it is needed"},
 	{isAny(tags.ErrUnreadable), "look at that file; remove it if it is no tag, or run `mstore rm` with the tag's name"},
 	{isAny(gc.ErrUnreadable, blobstore.ErrNotFound, blobstore.ErrCorrupt), "`mstore verify --repair` mends what the store has lost"},
 	{isAny(blobstore.ErrWithheld, blobstore.ErrRefused), "look at the report in the store's quarantine folder"},

@@ -39,11 +39,31 @@ func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if s.holds(abs) {
+		return nil, usagef("%s is in the store: export to a folder of its own", abs)
+	}
 	err = export.Files(ctx, s.blobs, use.manifest, abs, export.Options{Mode: o.Mode, Progress: s.exporting(use)})
 	if err != nil {
 		return nil, err
 	}
 	return &Exported{use.Model, abs}, nil
+}
+
+// holds tells whether path is the store's folder or below it, through whatever links.
+func (s *Store) holds(path string) bool {
+	root, err := filepath.EvalSymlinks(s.Dir())
+	for err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			rel, err := filepath.Rel(root, real)
+			return err == nil && filepath.IsLocal(rel)
+		}
+		if parent := filepath.Dir(path); parent != path {
+			path = parent // it is to be made
+			continue
+		}
+		break
+	}
+	return false
 }
 
 // exporting tells of an export: one count for the whole model, as its files may share blobs.

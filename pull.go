@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -201,6 +202,11 @@ func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportO
 	name, err := newName(as)
 	if err != nil {
 		return nil, err
+	}
+	for _, path := range paths {
+		if abs, err := filepath.Abs(path); err == nil && path != "" && s.holds(abs) {
+			return nil, usagef("%s is in the store: a store is no model", path)
+		}
 	}
 	r, err := s.puller().Pull(ctx, local.Paths(paths), "", nil, fetch.Options{As: name, Jobs: o.Jobs})
 	if err != nil {

@@ -26,6 +26,8 @@ var (
 	ErrWithheld = errors.New("withheld: refused by inspection")
 	// ErrNotStore: the folder is something else than a store.
 	ErrNotStore = errors.New("not a store")
+	// ErrDamaged: a store that was whole has lost a folder, and with it what is needed.
+	ErrDamaged = errors.New("the store is damaged")
 	// ErrNewer: the store was written by a later version of mstore.
 	ErrNewer = errors.New("the store has a newer format")
 	// ErrInsecure: other users could replace what is in the store, and nobody said that they may.

@@ -61,10 +61,36 @@ func openFormat(root string, shared bool) (format, error) {
 		}
 		return createIn(root, shared)
 	}
+	if err == nil {
+		err = checkOwner(root, info, f.Shared)
+	}
 	if err != nil {
 		return format{}, err
 	}
-	return f, checkOwner(root, info, f.Shared)
+	return f, checkLayout(root, f.Shared)
+}
+
+// kept are the folders of the layout that are never empty of meaning: when one is gone, what it held is lost, and an
+// empty one in its place would say that nothing is needed.
+var kept = []string{"blobs/sha256", "pins", "tags"}
+
+// checkLayout finds folders that a whole store has lost. Those that are empty in a store at rest (a copy may have left
+// them out) are made again.
+func checkLayout(root string, shared bool) error {
+	var missing []string
+	for _, dir := range layout {
+		_, err := os.Lstat(filepath.Join(root, filepath.FromSlash(dir)))
+		switch {
+		case err == nil:
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		case slices.Contains(kept, dir):
+			return fmt.Errorf("%w: %s has lost its folder %s", ErrDamaged, root, dir)
+		default:
+			missing = append(missing, dir)
+		}
+	}
+	return makeFolders(root, missing, shared)
 }
 
 // createIn makes a store of a folder that is there, unless it holds anything else than what an interrupted create may
@@ -141,7 +167,7 @@ func isLeftover(root, name string, e fs.DirEntry) bool {
 // create makes a store; store.json comes last, so that what has one is whole. Of two processes that do it at once, one
 // waits and takes what the other made.
 func create(root string, shared bool) (format, error) {
-	if err := makeFolders(root, shared); err != nil {
+	if err := makeFolders(root, append([]string{"."}, layout...), shared); err != nil {
 		return format{}, err
 	}
 	unlock, err := flock.Lock(context.Background(), filepath.Join(root, "locks", "create"))
@@ -168,8 +194,8 @@ func create(root string, shared bool) (format, error) {
 	return readFormat(root)
 }
 
-func makeFolders(root string, shared bool) error {
-	for _, dir := range append([]string{"."}, layout...) {
+func makeFolders(root string, dirs []string, shared bool) error {
+	for _, dir := range dirs {
 		folder := filepath.Join(root, filepath.FromSlash(dir))
 		if err := durable.MkdirAll(folder, 0o755); err != nil {
 			return err

@@ -92,7 +92,7 @@ func TestEightProcessesWithoutLocks(t *testing.T) {
 func ownLocks(t *testing.T, root string) string {
 	t.Helper()
 	view := t.TempDir()
-	for _, name := range []string{"blobs", "ingest", "leases", "trash"} {
+	for _, name := range []string{"blobs", "ingest", "leases", "pins", "tags", "trash"} {
 		if err := os.Symlink(filepath.Join(root, name), filepath.Join(view, name)); err != nil {
 			t.Skip("this machine makes no symbolic links")
 		}
