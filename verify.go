@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -54,6 +55,7 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, e
 	if err := v.check(ctx); err != nil {
 		return nil, err
 	}
+	v.checkIndexAgain()
 	if o.Repair {
 		if err := v.repair(ctx); err != nil {
 			return nil, err
@@ -87,6 +89,8 @@ type verification struct {
 	sizes   map[digest.Digest]int64
 	checked map[digest.Digest]struct{}
 
+	staleIndex string // the state of index.json when it was not what the tags say; empty when it was
+
 	mu     sync.Mutex
 	report VerifyReport
 }
@@ -103,8 +107,8 @@ func (v *verification) gather(ctx context.Context, names []string) error {
 	if len(names) > 0 {
 		return ctx.Err()
 	}
-	if err := v.store.tags.CheckIndex(); err != nil {
-		v.bad(Bad{Names: []string{"index.json"}, Problem: err.Error()})
+	if v.store.tags.CheckIndex() != nil {
+		v.staleIndex = v.store.indexState()
 	}
 	if v.report.Foreign, err = v.store.blobs.Foreign(); err != nil {
 		return err
@@ -118,6 +122,26 @@ func (v *verification) gather(ctx context.Context, names []string) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// checkIndexAgain finds an index.json that is not what the tags say and that nobody is at work on: one that a process
+// is about to write has another state by now.
+func (v *verification) checkIndexAgain() {
+	if v.staleIndex == "" {
+		return
+	}
+	if err := v.store.tags.CheckIndex(); err != nil && v.store.indexState() == v.staleIndex {
+		v.bad(Bad{Names: []string{"index.json"}, Problem: err.Error()})
+	}
+}
+
+// indexState changes when index.json is written.
+func (s *Store) indexState() string {
+	info, err := os.Lstat(s.blobs.Dir("index.json"))
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(info.ModTime().UnixNano(), info.Size(), info.Mode())
 }
 
 // tags are those of the names, or all; then a tag that cannot be read is bad.

@@ -80,7 +80,7 @@ func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *
 		if err != nil {
 			return nil, err
 		}
-		if r, err := p.present(lease, *have); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		if r, err := p.present(lease, *have); err == nil || !isLost(err) {
 			return r, err
 		}
 		opts.Source.Have = "" // the tag is right and the store has lost something: fetch it
@@ -96,6 +96,11 @@ func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *
 func Fits(have tags.Tag, opts Options) bool {
 	fromIndex := have.Source.Digest != have.Descriptor.Digest
 	return !fromIndex || have.Source.Platform == platformName(opts.Source.Platform)
+}
+
+// isLost tells of something that a tag names and the store has not, or not right: to be fetched again.
+func isLost(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, blobstore.ErrMismatch) || errors.Is(err, blobstore.ErrCorrupt)
 }
 
 // Present is a pull without a source: it tells whether all that the tag names is in the store, which fails with

@@ -29,6 +29,7 @@ func (c *Collector) Run(ctx context.Context, p *Plan) (*Result, error) {
 	}
 	if err == nil {
 		s.result.ReapedBytes, err = c.Store.ReapIngests(KeepIngests)
+		err = errors.Join(err, c.Tags.Reap(KeepIngests))
 	}
 	s.result.Kept = p.Kept + len(s.stayed)
 	return s.result, err
