@@ -42,8 +42,14 @@ func SafePath(name string) (string, error) {
 			return "", unsafePath(name, fault)
 		}
 	}
+	if strings.HasPrefix(strings.ToLower(clean), reserved) {
+		return "", unsafePath(name, "begins with "+reserved+", as the private files beside a model do")
+	}
 	return clean, nil
 }
+
+// reserved begins the names of what mstore itself puts into a folder beside a model's files.
+const reserved = ".mstore-"
 
 // checkText judges the characters of a whole name.
 func checkText(name string) error {
