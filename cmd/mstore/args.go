@@ -228,6 +228,16 @@ func hasFlag(c *cli.Command, name string) bool {
 	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
+// value is what the line gives a flag, the last time it does; empty when it does not.
+func (l *line) value(name string) string {
+	for _, word := range slices.Backward(l.flags) {
+		if value, ok := strings.CutPrefix(word, "--"+name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // argv is the line as cli reads it: global flags, command, its flags, "--", its arguments.
 func (l *line) argv(program string) []string {
 	out, own := []string{program}, []string{}

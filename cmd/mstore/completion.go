@@ -53,7 +53,7 @@ func (p *program) wordsCommand() *cli.Command {
 			if len(words) == 0 {
 				words = []string{""}
 			}
-			models := func() []string { return p.modelNames(ctx, c) }
+			models := func(store string) []string { return p.modelNames(ctx, c, store) }
 			for _, w := range complete(newGrammar(c.App), words, models) {
 				if err := p.print("%s", w); err != nil {
 					return err
@@ -64,8 +64,15 @@ func (p *program) wordsCommand() *cli.Command {
 	}
 }
 
-// modelNames are the names in the store. That there is none is no news for somebody who presses TAB.
-func (p *program) modelNames(ctx context.Context, c *cli.Context) []string {
+// modelNames are the names in the store at dir, or in the usual one. That there is none is no news for somebody who
+// presses TAB, and none is made.
+func (p *program) modelNames(ctx context.Context, c *cli.Context, dir string) []string {
+	if dir != "" && c.Set(storeName, dir) != nil {
+		return nil
+	}
+	if at, err := storeDir(c); err != nil || !isFolder(at) {
+		return nil
+	}
 	var names []string
 	_ = p.withStore(c, func(s *mstore.Store) error {
 		models, _ := s.List(ctx)
@@ -78,7 +85,7 @@ func (p *program) modelNames(ctx context.Context, c *cli.Context) []string {
 }
 
 // complete is what the last of words may become, the others being before it on the line. Nothing means: a file.
-func complete(g *grammar, words []string, models func() []string) []string {
+func complete(g *grammar, words []string, models func(store string) []string) []string {
 	last := words[len(words)-1]
 	before := words[:len(words)-1]
 	if name, value, ok := strings.Cut(last, "="); ok && isFlag(last) {
@@ -100,7 +107,7 @@ func complete(g *grammar, words []string, models func() []string) []string {
 }
 
 // operandValues are what the next argument may be.
-func operandValues(g *grammar, l *line, models func() []string) []string {
+func operandValues(g *grammar, l *line, models func(store string) []string) []string {
 	all := operands(l.command)
 	if len(all) == 0 {
 		return nil
@@ -111,7 +118,7 @@ func operandValues(g *grammar, l *line, models func() []string) []string {
 	}
 	switch all[i].name {
 	case "NAME":
-		return models()
+		return models(l.value(storeName))
 	case "SHELL":
 		return shells()
 	case "COMMAND":

@@ -130,13 +130,28 @@ func (p *program) action(do func(context.Context, *cli.Context) error) cli.Actio
 	}
 }
 
+// storeDir is the folder of the store that the flags name, or the environment, or the usual one.
+func storeDir(c *cli.Context) (string, error) {
+	if dir := c.String(storeName); dir != "" {
+		return dir, nil
+	}
+	dir, err := mstore.DefaultDir()
+	if err != nil {
+		return "", &usageError{text: "there is no place for the store: " + err.Error(), hint: "name a folder with --store"}
+	}
+	return dir, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // withStore opens the store that the flags name and does something with it.
 func (p *program) withStore(c *cli.Context, do func(*mstore.Store) error) (err error) {
-	dir := c.String(storeName)
-	if dir == "" {
-		if dir, err = mstore.DefaultDir(); err != nil {
-			return &usageError{text: "there is no place for the store: " + err.Error(), hint: "name a folder with --store"}
-		}
+	dir, err := storeDir(c)
+	if err != nil {
+		return err
 	}
 	store, err := mstore.Open(dir, mstore.Options{
 		Shared: c.Bool(sharedName), Offline: c.Bool(offlineName), UserAgent: userAgent(),
