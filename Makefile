@@ -57,8 +57,9 @@ bench: build tools ## measure beside the peers and print tables, as in spec/meas
 	@$(GO) build -o $(TOOLS)/bench ./internal/bench
 	@$(TOOLS)/bench $(BENCH)
 
-interop: tools ## hundreds of megabytes through real foreign clients and registries
+interop: tools ## hundreds of megabytes through real foreign clients and registries; gc's model in millions of states
 	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run Interop ./internal/interop
+	MSTORE_MODELCHECK=large $(GO) test -count=1 -run 'TestModel' ./gc
 
 ci: ## what CI runs: cheapest failure first, the tests last
 	@bash .ci/run

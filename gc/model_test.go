@@ -174,7 +174,7 @@ func path(visits []visit, at int) string {
 }
 
 // The casts are small enough together for every run of the tests; the large ones, which differ in numbers alone, are for
-// MSTORE_MODEL=large.
+// MSTORE_MODELCHECK=large.
 func TestModelLosesNothing(t *testing.T) {
 	pullers := [clients]role{puller, puller}
 	for _, test := range []struct {
@@ -194,8 +194,8 @@ func TestModelLosesNothing(t *testing.T) {
 		{"reader that looks twice, puller, 2 collectors", system{levels: 1, slots: 2, roles: [clients]role{puller, reader}, collectors: 2, rounds: 2}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if test.large && os.Getenv("MSTORE_MODEL") != "large" {
-				t.Skip("set MSTORE_MODEL=large to explore millions of states")
+			if test.large && os.Getenv("MSTORE_MODELCHECK") != "large" {
+				t.Skip("set MSTORE_MODELCHECK=large to explore millions of states")
 			}
 			began := time.Now()
 			states, fault, trace := test.sys.explore(t)
