@@ -3,6 +3,7 @@ package blobstore_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -198,4 +199,28 @@ func TestWhatIsWithheldIsNotThere(t *testing.T) {
 		t.Error("a reader put back what is withheld")
 	}
 	try(t, errOf(trashed.Delete()))
+}
+
+// A verdict may fall while the bytes are on their way, for a digest that was known and allowed when the ingest began.
+func TestWhatBecomesWithheldIsNotCommitted(t *testing.T) {
+	b := content(1000, 1)
+	d := digest.FromBytes(b)
+	withheld := false
+	opts := quiet
+	opts.Withheld = func(asked digest.Digest) bool { return withheld && asked == d }
+	opts.Admit = func(context.Context, blobstore.Candidate) error {
+		t.Error("the keeper was asked of what is withheld")
+		return nil
+	}
+	s := storetest.New(t, opts)
+	in := ingest(t, newLease(t, s), want(b))
+	write(t, in, b, 0)
+	withheld = true
+	wantErr(t, "Commit", errOf(in.Commit(t.Context())), blobstore.ErrWithheld)
+	wantErr(t, "Commit again", errOf(in.Commit(t.Context())), fs.ErrClosed)
+	withheld = false
+	wantErr(t, "Stat", errOf(s.Stat(d)), blobstore.ErrNotFound)
+	if left := append(names(t, s, "blobs/sha256"), names(t, s, "ingest")...); len(left) != 0 {
+		t.Errorf("what became withheld stays: %q", left)
+	}
 }
