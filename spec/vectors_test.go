@@ -7,12 +7,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
@@ -111,4 +114,51 @@ func TestNames(t *testing.T) {
 		}
 		return files[0].Name(), nil
 	})
+}
+
+// TestStoreLayoutExamples holds the JSON in store-layout.md to the code: each is, but for line breaks and shortened
+// digests, what is written.
+func TestStoreLayoutExamples(t *testing.T) {
+	raw, err := os.ReadFile("store-layout.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var examples []string
+	for i, part := range strings.Split(string(raw), "```") {
+		if text, ok := strings.CutPrefix(part, "json\n"); ok && i%2 == 1 {
+			examples = append(examples, strings.ReplaceAll(text, "\n ", ""))
+		}
+	}
+	root := filepath.Join(t.TempDir(), "store")
+	store, err := blobstore.Open(root, blobstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	all, err := tags.Open(root, tags.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("x")
+	const name = "host.example/org/model:v1"
+	err = all.Set(t.Context(), tags.Tag{
+		Name: name, Bytes: 271828182, Files: 11, Kind: string(manifest.KindModelPack),
+		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: 2345},
+		Source:     tags.Source{Reference: "oci://" + name, Digest: d, Platform: "linux/arm64", PlainHTTP: true},
+		Created:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written []string
+	for _, file := range []string{"store.json", "tags/host.example%2forg%2fmodel%3av1"} {
+		raw, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		written = append(written, strings.ReplaceAll(string(raw), d.String(), "sha256:..."))
+	}
+	if diff := cmp.Diff(written, examples); diff != "" {
+		t.Errorf("store-layout.md (-written +shown):\n%s", diff)
+	}
 }
