@@ -58,6 +58,18 @@ func (x extents) gaps(start, end int64) []extent {
 	return gaps
 }
 
+// gap is the lowest of the gaps of [start, end); ok is false when there is none.
+func (x extents) gap(start, end int64) (gap extent, ok bool) {
+	i, _ := slices.BinarySearchFunc(x, start, func(e extent, at int64) int { return cmp.Compare(e.end, at) })
+	for ; i < len(x) && x[i].start <= start; i++ { // two at most: one may end where start is
+		start = max(start, x[i].end)
+	}
+	if i < len(x) {
+		end = min(end, x[i].start)
+	}
+	return extent{start, end}, start < end
+}
+
 // front is the end of what is whole from byte 0 on.
 func (x extents) front() int64 {
 	if len(x) == 0 || x[0].start > 0 {

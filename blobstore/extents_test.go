@@ -131,6 +131,11 @@ func TestMissing(t *testing.T) {
 			if off != wantGap[0] || off+n != wantGap[1] {
 				t.Fatalf("seed %d: Missing = %d, %d; want %v", seed, off, n, wantGap)
 			}
+			from := random.Int64N(65)
+			wantGap = append(m.ranges(from, 64, false), [2]int64{64, 64})[0]
+			if off, n := in.MissingFrom(from); off != wantGap[0] || off+n != wantGap[1] {
+				t.Fatalf("seed %d: MissingFrom(%d) = %d, %d; want %v", seed, from, off, n, wantGap)
+			}
 			if n == 0 {
 				break
 			}
@@ -140,6 +145,21 @@ func TestMissing(t *testing.T) {
 		}
 		if _, err := in.Commit(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// The edges, with and without a size.
+func TestMissingFrom(t *testing.T) {
+	s := newStore(t)
+	for _, c := range []struct{ size, at, off, n int64 }{
+		{100, math.MinInt64, 0, 10}, {100, 5, 5, 5}, {100, 10, 20, 80}, {100, 99, 99, 1}, {100, 100, 100, 0}, {100, 200, 200, 0},
+		{-1, 0, 0, 10}, {-1, 9, 9, 1}, {-1, 10, 20, -1}, {-1, 15, 20, -1}, {-1, 30, 30, -1}, {-1, math.MaxInt64 - 1, math.MaxInt64 - 1, -1},
+	} {
+		in := ingest(t, newLease(t, s), blobstore.Want{Size: c.size})
+		write(t, in, make([]byte, 10), 10)
+		if off, n := in.MissingFrom(c.at); off != c.off || n != c.n {
+			t.Errorf("size %d: MissingFrom(%d) = %d, %d; want %d, %d", c.size, c.at, off, n, c.off, c.n)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 
@@ -55,16 +56,26 @@ func (in *Ingest) Resumed() int64 {
 
 // Missing is the lowest range that is still to be written: n bytes from off on. n is 0 when nothing is missing, and
 // negative when everything from off on is and the size is not known.
-func (in *Ingest) Missing() (off, n int64) {
+func (in *Ingest) Missing() (off, n int64) { return in.MissingFrom(0) }
+
+// MissingFrom is Missing for the lowest range that does not lie before at: of a gap that at lies in, what is from at
+// on. When n is 0 nothing is missing from at on, and off is the size, or at where at is beyond it. An at below 0 is 0.
+func (in *Ingest) MissingFrom(at int64) (off, n int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.size < 0 {
-		return in.written.front(), -1
+	end, known := in.size, in.size >= 0
+	at = max(at, 0)
+	if !known {
+		end = math.MaxInt64
 	}
-	if gaps := in.written.gaps(0, in.size); len(gaps) > 0 {
-		return gaps[0].start, gaps[0].end - gaps[0].start
+	gap, ok := in.written.gap(at, end)
+	switch {
+	case !ok:
+		return max(at, end), 0
+	case gap.end == math.MaxInt64 && !known:
+		return gap.start, -1
 	}
-	return in.size, 0
+	return gap.start, gap.end - gap.start
 }
 
 // SetSize tells the size of an ingest that began without one, in bytes. A size that is known stays.
