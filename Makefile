@@ -9,7 +9,7 @@ LINT    := $(TOOLS)/golangci-lint
 CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/clone ./internal/flock \
               ./manifest/tags/... ./quarantine/... ./cmd/... .
 
-# Arguments of `make bench`, such as BENCH='-size 256 -only pull' (-h lists them).
+# Arguments of `make bench`, such as BENCH='-only far -rounds 1' (-h lists them).
 BENCH ?=
 
 # The time each fuzz target gets in `make fuzz`.
@@ -53,7 +53,8 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 	  done; \
 	done
 
-bench: build tools ## measure beside the peers and print tables, as in spec/measurements.md
+bench: build tools $(TOOLS)/bench.stamp ## measure beside the peers and print tables, as in spec/measurements.md
+	@bash tools/bench/debian
 	@$(GO) build -o $(TOOLS)/bench ./internal/bench
 	@$(TOOLS)/bench $(BENCH)
 
@@ -74,6 +75,12 @@ GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 $(TOOLS)/peers.stamp: tools/peers/go.mod tools/peers/go.sum
 	@mkdir -p $(TOOLS)
 	CGO_ENABLED=0 $(GO) build -C tools/peers -trimpath -buildvcs=false -ldflags '-s -w' -o ../../$(TOOLS)/ tool
+	@touch $@
+
+# Peers that only the bench needs.
+$(TOOLS)/bench.stamp: tools/bench/go.mod tools/bench/go.sum
+	@mkdir -p $(TOOLS)
+	CGO_ENABLED=0 $(GO) build -C tools/bench -trimpath -buildvcs=false -ldflags '-s -w' -o ../../$(TOOLS)/ tool
 	@touch $@
 
 $(LINT): tools/lint/go.mod tools/lint/go.sum
