@@ -27,18 +27,19 @@ var rooms = map[string][]string{
 	"quarantine":     {"internal/durable", "internal/key"},
 	"fetch/transfer": {},
 	"fetch/source":   {"fetch/transfer", "manifest"},
-	"fetch/registry": {"fetch/source", "fetch/transfer", "manifest"},
+	"fetch/guard":    {"fetch/transfer"},
+	"fetch/registry": {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
 	"export":         {"blobstore", "internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest"},
 	"gc":             {"blobstore", "manifest", "manifest/tags"},
 
 	"": {
-		"blobstore", "export", "fetch", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
+		"blobstore", "export", "fetch", "fetch/guard", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 	"cmd/mstore": {
-		"", "blobstore", "export", "fetch", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
+		"", "blobstore", "export", "fetch", "fetch/guard", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 

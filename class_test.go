@@ -20,7 +20,8 @@ import (
 	"github.com/mstore/mstore"
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
-	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/guard"
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
@@ -86,10 +87,10 @@ func TestClassesOfPulls(t *testing.T) {
 		"closed":            {broken(t, func(*net.TCPConn) {}), once, mstore.ErrNetwork, nil, true},
 		"no HTTP":           {broken(t, func(c *net.TCPConn) { _, _ = c.Write([]byte("SSH-2.0\r\n\r\n")) }), once, mstore.ErrNetwork, nil, false},
 		"unknown authority": {selfSigned(t), once, mstore.ErrNetwork, is[x509.UnknownAuthorityError], false},
-		"401":               {status(t, 401), once, mstore.ErrAuthentication, isErr(registry.ErrAuth), false},
-		"401, basic":        {status(t, 401, "WWW-Authenticate", `Basic realm="x"`), once, mstore.ErrAuthentication, isErr(registry.ErrAuth), false},
+		"401":               {status(t, 401), once, mstore.ErrAuthentication, isErr(source.ErrAuth), false},
+		"401, basic":        {status(t, 401, "WWW-Authenticate", `Basic realm="x"`), once, mstore.ErrAuthentication, isErr(source.ErrAuth), false},
 		"403":               {status(t, 403), once, mstore.ErrAuthentication, isStatus(403), false},
-		"404":               {status(t, 404), once, mstore.ErrNotFound, isErr(registry.ErrNotFound), false},
+		"404":               {status(t, 404), once, mstore.ErrNotFound, isErr(source.ErrNotFound), false},
 		"429":               {status(t, 429, "Retry-After", "0"), mstore.PullOptions{Retries: 2}, mstore.ErrNetwork, isStatus(429), true},
 		"500":               {status(t, 500), once, mstore.ErrNetwork, isStatus(500), true},
 		"503, retried":      {status(t, 503), mstore.PullOptions{Retries: 1}, mstore.ErrNetwork, isStatus(503), true},
@@ -194,8 +195,8 @@ func TestClasses(t *testing.T) {
 		{fmt.Errorf("%w: %w", manifest.ErrMalformed, manifest.ErrUnsafePath), mstore.ErrVerification, false},
 		{manifest.ErrUnsafePath, mstore.ErrUsage, false},
 		{fetch.ErrPinned, mstore.ErrVerification, false},
-		{registry.ErrDigest, mstore.ErrVerification, false},
-		{registry.ErrRedirect, mstore.ErrNetwork, false},
+		{source.ErrDigest, mstore.ErrVerification, false},
+		{guard.ErrRedirect, mstore.ErrNetwork, false},
 		{tags.ErrUnreadable, mstore.ErrStorage, false},
 		{tags.ErrMoved, mstore.ErrBusy, true},
 		{transfer.ErrRange, mstore.ErrNetwork, true},
@@ -232,9 +233,9 @@ func TestHints(t *testing.T) {
 		{blobstore.ErrNotStore, "empty or new folder"},
 		{blobstore.ErrRefused, "quarantine"},
 		{&blobstore.MismatchError{}, "never stored"},
-		{registry.ErrAuth, "mstore login"},
-		{registry.ErrNotFound, "repository and the tag"},
-		{registry.ErrNotRegistry, "check the host"},
+		{source.ErrAuth, "mstore login"},
+		{source.ErrNotFound, "repository and the tag"},
+		{source.ErrProtocol, "check the host"},
 		{manifest.ErrNoPlatform, "--platform"},
 		{&mstore.NotFoundError{Name: "m"}, "mstore list"},
 		{context.DeadlineExceeded, "resumes"},

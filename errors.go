@@ -15,8 +15,9 @@ import (
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/export"
 	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/fetch/guard"
 	"github.com/mstore/mstore/fetch/local"
-	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/internal/key"
@@ -111,11 +112,11 @@ var rules = []rule{
 	{ErrInterrupted, isAny(context.Canceled)},
 	{ErrQuarantined, isAny(blobstore.ErrRefused, blobstore.ErrWithheld)},
 	{ErrUsage, isAny(local.ErrPath)}, // also where a manifest of such files would be malformed
-	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, blobstore.ErrNotFound, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, registry.ErrDigest)},
+	{ErrVerification, isAny(blobstore.ErrMismatch, blobstore.ErrCorrupt, blobstore.ErrNotFound, manifest.ErrMalformed, fetch.ErrPinned, export.ErrUnsafe, source.ErrDigest)},
 	{ErrStorage, isStorage},
-	{ErrAuthentication, isAny(registry.ErrAuth)},
-	{ErrNotFound, isAny(registry.ErrNotFound)},
-	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, registry.ErrReference,
+	{ErrAuthentication, isAny(source.ErrAuth, guard.ErrUntrusted)},
+	{ErrNotFound, isAny(source.ErrNotFound)},
+	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, source.ErrReference,
 		export.ErrExists, export.ErrMode)},
 	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
 	{ErrBusy, isAny(tags.ErrMoved, syscall.ETXTBSY, syscall.EBUSY)},
@@ -141,7 +142,7 @@ func isStorage(err error) bool {
 }
 
 func isNetwork(err error) bool {
-	return isAny(errOffline, transfer.ErrInterrupted, transfer.ErrRange, registry.ErrNotRegistry, registry.ErrRedirect,
+	return isAny(errOffline, transfer.ErrInterrupted, transfer.ErrRange, source.ErrProtocol, guard.ErrRedirect,
 		context.DeadlineExceeded)(err) ||
 		isA[*net.OpError](err) || isA[*net.DNSError](err) || isA[*url.Error](err) ||
 		isA[*transfer.StatusError](err) || isA[*transfer.StallError](err) || isTLS(err)
@@ -194,11 +195,11 @@ var hints = []hint{
 	{isAny(syscall.EROFS), "the store's file system is read-only: name another store with --store"},
 	{isAny(fs.ErrPermission), "check who owns the folder, or name another store with --store"},
 	{isAny(errOffline), "run again without --offline"},
-	{isAny(registry.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
-	{isAny(registry.ErrNotRegistry), "check the host: what answers there does not speak the OCI distribution protocol"},
+	{isAny(source.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
+	{isAny(source.ErrProtocol), "check the host: what answers there does not speak the protocol of this reference"},
 	{isAny(manifest.ErrNoPlatform), "name one of these with --platform, or a manifest of the index by its digest: NAME@sha256:..."},
 	{isAny(export.ErrExists), "name another folder, or remove what is in the way"},
-	{isAny(registry.ErrNotFound), "check the repository and the tag"},
+	{isAny(source.ErrNotFound), "check the repository and the tag"},
 	{isNotFound, "`mstore list` shows what is in the store"},
 	{isAny(blobstore.ErrMismatch), "wrong bytes are never stored; where the store itself is damaged, `mstore verify --repair` mends it"},
 	{isTLS, "use --plain-http if the registry speaks no TLS, or make its certificate known to this machine"},

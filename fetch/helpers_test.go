@@ -103,7 +103,7 @@ type origin struct {
 	asked int
 }
 
-func (o *origin) Fetch(_ context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (o *origin) Fetch(_ context.Context, off, n int64) (*transfer.Answer, error) {
 	o.mu.Lock()
 	o.asked++
 	o.mu.Unlock()
@@ -111,13 +111,13 @@ func (o *origin) Fetch(_ context.Context, off, n int64) (io.ReadCloser, int64, e
 		o.look()
 	}
 	if o.err != nil {
-		return nil, 0, o.err
+		return nil, o.err
 	}
 	b := []byte(o.text)[off:]
 	if n >= 0 {
 		b = b[:min(n, int64(len(b)))]
 	}
-	return io.NopCloser(bytes.NewReader(b)), off, nil
+	return &transfer.Answer{Body: io.NopCloser(bytes.NewReader(b)), At: off}, nil
 }
 
 func (o *origin) times() int {

@@ -150,7 +150,7 @@ func (j *job) put(ctx context.Context, desc ocispec.Descriptor, raw []byte) erro
 
 // ingest brings one blob through the store's door. Wrong bytes are fetched once more, from the next origin first.
 func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, from from) (blobstore.Info, error) {
-	want.Waiting = func() { file.emit(Event{Kind: Wait}) }
+	want.Waiting = func(int64) { file.emit(Event{Kind: Wait}) }
 	in, err := j.lease.Ingest(ctx, want)
 	if errors.Is(err, blobstore.ErrExists) {
 		info, err := j.lease.Stat(want.Digest)

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
 )
@@ -34,15 +35,15 @@ func (b *Blob) Path() (string, error) {
 }
 
 // Fetch is transfer.Origin's. It fails as Path does.
-func (b *Blob) Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error) {
+func (b *Blob) Fetch(ctx context.Context, off, n int64) (*transfer.Answer, error) {
 	f, err := b.open()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if n < 0 {
 		n = max(0, b.desc.Size-off)
 	}
-	return &span{ctx, io.NewSectionReader(f, off, n), f}, off, nil
+	return &transfer.Answer{Body: &span{ctx, io.NewSectionReader(f, off, n), f}, At: off}, nil
 }
 
 func (b *Blob) open() (*os.File, error) {

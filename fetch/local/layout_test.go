@@ -256,10 +256,11 @@ func TestBlobsOfALayout(t *testing.T) {
 		t.Errorf("Path = %q, %v", path, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	body, at, err := origin.Fetch(ctx, 3, 4)
-	if err != nil || at != 3 {
-		t.Fatalf("Fetch = %d, %v", at, err)
+	answer, err := origin.Fetch(ctx, 3, 4)
+	if err != nil || answer.At != 3 || answer.Whole {
+		t.Fatalf("Fetch = %+v, %v", answer, err)
 	}
+	body := answer.Body
 	if got, err := io.ReadAll(body); err != nil || string(got) != "3456" {
 		t.Errorf("read %q, %v", got, err)
 	}
@@ -279,7 +280,7 @@ func TestBlobsOfALayout(t *testing.T) {
 	if err := os.Remove(l.blob(desc.Digest)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := origin.Fetch(t.Context(), 0, -1); !errors.Is(err, local.ErrNotFound) {
+	if _, err := origin.Fetch(t.Context(), 0, -1); !errors.Is(err, local.ErrNotFound) {
 		t.Errorf("a blob that is gone = %v, want ErrNotFound", err)
 	}
 }

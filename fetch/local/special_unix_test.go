@@ -78,12 +78,12 @@ func TestAHostileLayout(t *testing.T) {
 			if err := errors.Join(os.Rename(path, path+".away"), plant(path)); err != nil {
 				t.Fatal(err)
 			}
-			body, _, err := m.Origins(desc)[0].Fetch(t.Context(), 0, -1)
+			answer, err := m.Origins(desc)[0].Fetch(t.Context(), 0, -1)
 			if !errors.Is(err, local.ErrPath) {
 				t.Errorf("Fetch = %v, want ErrPath", err)
 			}
 			if err == nil {
-				_, _ = io.Copy(io.Discard, body)
+				_, _ = io.Copy(io.Discard, answer.Body)
 			}
 		})
 	}

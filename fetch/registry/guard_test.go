@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mstore/mstore/fetch/guard"
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/internal/registrytest"
@@ -129,8 +129,8 @@ func TestRedirectsThatAreRefused(t *testing.T) {
 			}))
 			c := client(t, func(o *registry.Options) { o.HTTP = srv.Client() })
 			_, err := c.Resolve(t.Context(), strings.TrimPrefix(srv.URL, "https://")+"/m", source.Options{Transfer: quick})
-			if !errors.Is(err, registry.ErrRedirect) {
-				t.Errorf("redirect to %s = %v, want ErrRedirect", location, err)
+			if !errors.Is(err, guard.ErrRedirect) {
+				t.Errorf("redirect to %s = %v, want guard.ErrRedirect", location, err)
 			}
 			if hops > 6 {
 				t.Errorf("%d hops were followed", hops)
@@ -140,76 +140,6 @@ func TestRedirectsThatAreRefused(t *testing.T) {
 	if all := asked.requests(); len(all) != 0 {
 		t.Errorf("after https, a server without TLS was asked %v", all)
 	}
-}
-
-// TestRealms (V5): who a registry may send its clients to with their password.
-func TestRealms(t *testing.T) {
-	for _, c := range []struct {
-		home, realm string
-		trusted     []string
-		want        bool
-	}{
-		{"https://registry-1.docker.io", "https://auth.docker.io/token", nil, true},
-		{"https://registry.gitlab.com", "https://gitlab.com/jwt/auth", nil, true},
-		{"https://registry.example.com:5050", "https://registry.example.com/auth", nil, true},
-		{"https://registry.example.com", "https://gitlab.example.com/jwt/auth", nil, true},
-		{"https://ghcr.io", "https://attacker.io/token", nil, false},
-		{"https://ghcr.io", "https://ghcr.io.attacker.com/token", nil, false},
-		{"https://registry.example.com", "https://attacker.com/token", nil, false},
-		{"https://registry.example.com", "http://registry.example.com/token", nil, false},
-		{"http://registry.example.com", "http://auth.example.com/token", nil, false},
-		{"http://registry.example.com:5000", "http://registry.example.com:5001/token", nil, false},
-		{"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", nil, false},
-		{"https://10.0.0.1", "https://11.0.0.1/token", nil, false},
-		{"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", []string{"127.0.0.1:5001"}, true},
-		{"https://ghcr.io", "https://tokens.example.org/token", []string{"tokens.example.org"}, true},
-	} {
-		if got := registry.Trusts(c.trusted, parse(t, c.home), parse(t, c.realm)); got != c.want {
-			t.Errorf("%s may send the password to %s (trusted: %q): %v, want %v", c.home, c.realm, c.trusted, got, c.want)
-		}
-	}
-}
-
-func parse(t *testing.T, s string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-// TestAddresses: a registry may send its clients as near as it is itself.
-func TestAddresses(t *testing.T) {
-	for _, c := range []struct {
-		home string
-		may  string
-		not  string
-	}{
-		{"https://203.0.113.1", "198.51.100.7 2001:db8::1", "127.0.0.1 127.9.9.9 ::1 0.0.0.0 :: 10.1.2.3 172.16.0.1 192.168.1.1 " +
-			"100.64.0.1 169.254.169.254 fe80::1 fd00::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 224.0.0.1 fd00:ec2::254"},
-		{"https://10.0.0.5", "198.51.100.7 192.168.1.1 fd00::1", "127.0.0.1 ::1 169.254.169.254 0.0.0.0 100.100.100.200"},
-		{"http://127.0.0.1:5000", "127.0.0.1 ::1 10.0.0.1 198.51.100.7", "169.254.169.254 0.0.0.0 fe80::1"},
-		{"https://registry.invalid", "198.51.100.7", "127.0.0.1 10.0.0.1"},
-	} {
-		for addr := range strings.FieldsSeq(c.may) {
-			if !registry.MaySend(parse(t, c.home), bracket(addr)) {
-				t.Errorf("%s may not send to %s", c.home, addr)
-			}
-		}
-		for addr := range strings.FieldsSeq(c.not) {
-			if registry.MaySend(parse(t, c.home), bracket(addr)) {
-				t.Errorf("%s may send to %s", c.home, addr)
-			}
-		}
-	}
-}
-
-func bracket(addr string) string {
-	if strings.Contains(addr, ":") {
-		return "[" + addr + "]"
-	}
-	return addr
 }
 
 // TestForeignRealmGetsNoPassword: the same, with servers.
@@ -223,11 +153,11 @@ func TestForeignRealmGetsNoPassword(t *testing.T) {
 		})
 		c := client(t, as(host))
 		_, err := c.Resolve(t.Context(), host+"/m", source.Options{})
-		if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), "not trusted") {
-			t.Errorf("Resolve = %v, want ErrAuth that names the realm", err)
+		if !errors.Is(err, guard.ErrUntrusted) || !strings.Contains(err.Error(), "not trusted") {
+			t.Errorf("Resolve = %v, want source.ErrAuth that names the realm", err)
 		}
-		if err := c.Login(t.Context(), host, registrytest.User, "new secret"); !errors.Is(err, registry.ErrAuth) {
-			t.Errorf("Login = %v, want ErrAuth", err)
+		if err := c.Login(t.Context(), host, registrytest.User, "new secret"); !errors.Is(err, guard.ErrUntrusted) {
+			t.Errorf("Login = %v, want source.ErrAuth", err)
 		}
 		wantNoSecrets(t, "the realm", asked)
 	}
@@ -253,8 +183,8 @@ func TestUploadStaysWithTheRegistry(t *testing.T) {
 				}
 			})
 			_, err := target(t, client(t), host+"/m", plainHTTP).PushBlob(t.Context(), describe([]byte("x")), strings.NewReader("x"), nil)
-			if !errors.Is(err, registry.ErrRedirect) && !errors.Is(err, registry.ErrNotRegistry) {
-				t.Errorf("push = %v, want ErrRedirect", err)
+			if !errors.Is(err, guard.ErrRedirect) && !errors.Is(err, source.ErrProtocol) {
+				t.Errorf("push = %v, want guard.ErrRedirect", err)
 			}
 			wantNoSecrets(t, "the registry itself", own)
 		})
@@ -279,8 +209,8 @@ func TestUploadIsNotRedirected(t *testing.T) {
 		}
 	})
 	_, err := target(t, client(t), host+"/m", plainHTTP).PushBlob(t.Context(), describe([]byte("x")), strings.NewReader("x"), nil)
-	if !errors.Is(err, registry.ErrRedirect) {
-		t.Errorf("push = %v, want ErrRedirect", err)
+	if !errors.Is(err, guard.ErrRedirect) {
+		t.Errorf("push = %v, want guard.ErrRedirect", err)
 	}
 	wantNoSecrets(t, "the attacker", asked)
 }

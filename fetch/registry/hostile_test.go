@@ -63,8 +63,8 @@ func TestHostileManifests(t *testing.T) {
 		"a type that is no manifest's": {
 			"application/vnd.docker.distribution.manifest.v1+prettyjws", good, manifest.ErrMalformed,
 		},
-		"a web page":               {"text/html", "<html>", registry.ErrNotRegistry},
-		"an index to other bytes":  {list, string(index(t, other)), registry.ErrDigest},
+		"a web page":               {"text/html", "<html>", source.ErrProtocol},
+		"an index to other bytes":  {list, string(index(t, other)), source.ErrDigest},
 		"an index of other sizes":  {list, string(index(t, sized)), manifest.ErrMalformed},
 		"an index to another type": {list, string(index(t, typed)), manifest.ErrMalformed},
 	} {
@@ -125,8 +125,8 @@ func TestDigestsAreCompared(t *testing.T) {
 		_, _ = w.Write(good.Raw)
 	})
 	for _, ref := range []string{"/m:lying", "/m@" + string(other), "/m:v1@" + string(other)} {
-		if _, err := client(t).Resolve(t.Context(), host+ref, source.Options{}); !errors.Is(err, registry.ErrDigest) {
-			t.Errorf("Resolve(%s) = %v, want ErrDigest", ref, err)
+		if _, err := client(t).Resolve(t.Context(), host+ref, source.Options{}); !errors.Is(err, source.ErrDigest) {
+			t.Errorf("Resolve(%s) = %v, want source.ErrDigest", ref, err)
 		}
 	}
 	resolve(t, client(t), host+"/m:v1", source.Options{Have: other})
@@ -146,12 +146,12 @@ func TestAnswersThatAreNoManifest(t *testing.T) {
 		want    error
 		says    string
 	}{
-		"a web server":        {page, registry.ErrNotRegistry, ""},
-		"a plain 404":         {http.NotFound, registry.ErrNotRegistry, ""},
-		"denied":              {refuse(403, "application/json", denied), registry.ErrAuth, "no entry here"},
-		"a 401 without means": {refuse(401, "text/plain", "go away"), registry.ErrAuth, "it did not ask for credentials"},
-		"unknown name":        {refuse(404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`), registry.ErrNotFound, "repository"},
-		"an endless error":    {endless, registry.ErrAuth, ""},
+		"a web server":        {page, source.ErrProtocol, ""},
+		"a plain 404":         {http.NotFound, source.ErrProtocol, ""},
+		"denied":              {refuse(403, "application/json", denied), source.ErrAuth, "no entry here"},
+		"a 401 without means": {refuse(401, "text/plain", "go away"), source.ErrAuth, "it did not ask for credentials"},
+		"unknown name":        {refuse(404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`), source.ErrNotFound, "repository"},
+		"an endless error":    {endless, source.ErrAuth, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, _ := serve(t, c.handler)
@@ -214,8 +214,8 @@ func TestForeignURLsAreIgnored(t *testing.T) {
 	raw := strings.Replace(string(m.m.Raw), `"layers":[{`, fmt.Sprintf(`"layers":[{"urls":["http://%s/x"],`, evil), 1)
 	host := manifests(t, map[string][2]string{"latest": {m.m.Descriptor.MediaType, raw}})
 	model := resolve(t, client(t), host+"/m", source.Options{})
-	if _, _, err := fetch(t, model, model.Manifest.Layers[0]); !errors.Is(err, registry.ErrNotFound) {
-		t.Errorf("fetch = %v, want ErrNotFound", err)
+	if _, _, err := fetch(t, model, model.Manifest.Layers[0]); !errors.Is(err, source.ErrNotFound) {
+		t.Errorf("fetch = %v, want source.ErrNotFound", err)
 	}
 	if all := asked.requests(); len(all) != 0 {
 		t.Errorf("a foreign URL was asked %v", all)

@@ -8,6 +8,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
@@ -16,10 +17,10 @@ import (
 func (c *Client) Login(ctx context.Context, host, user, secret string) error {
 	host, err := parseHost(host)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrReference, err)
+		return fmt.Errorf("%w: %w", source.ErrReference, err)
 	}
 	if user == "" || secret == "" {
-		return fmt.Errorf("log in to %s: %w: a name and a password are needed", host, ErrAuth)
+		return fmt.Errorf("log in to %s: %w: a name and a password are needed", host, source.ErrAuth)
 	}
 	cred := auth.Credential{Username: user, Password: secret}
 	if err := c.tryLogin(ctx, host, cred); err != nil {
@@ -48,7 +49,7 @@ func (c *Client) tryLogin(ctx context.Context, host string, cred auth.Credential
 		c.keys.note(asking, cred, nil)
 		return cred, nil
 	}, nil)
-	return patiently(ctx, transfer.Options{}, func(ctx context.Context) error {
+	return transfer.Ask(ctx, transfer.Options{}, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("v2").String()+"/", http.NoBody)
 		if err != nil {
 			return err
@@ -65,7 +66,7 @@ func (c *Client) tryLogin(ctx context.Context, host string, cred auth.Credential
 		case resp.StatusCode >= http.StatusInternalServerError, resp.StatusCode == http.StatusTooManyRequests:
 			return transfer.NewStatusError(resp, explain)
 		}
-		return fmt.Errorf("%w: %w", ErrNotRegistry, transfer.NewStatusError(resp, explain))
+		return fmt.Errorf("%w: %w", errNotRegistry, transfer.NewStatusError(resp, explain))
 	})
 }
 
@@ -73,7 +74,7 @@ func (c *Client) tryLogin(ctx context.Context, host string, cred auth.Credential
 func (c *Client) Logout(ctx context.Context, host string) error {
 	host, err := parseHost(host)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrReference, err)
+		return fmt.Errorf("%w: %w", source.ErrReference, err)
 	}
 	address := credentials.ServerAddressFromRegistry(apiHost(host))
 	store, err := c.keys.open()

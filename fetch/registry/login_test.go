@@ -28,8 +28,8 @@ func TestLoginAndLogout(t *testing.T) {
 			}
 			file := filepath.Join(config, "config.json")
 			err := fresh().Login(t.Context(), r.Host, registrytest.User, "guess")
-			if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), "credentials were sent") {
-				t.Errorf("Login with a wrong password = %v, want ErrAuth", err)
+			if !errors.Is(err, source.ErrAuth) || !strings.Contains(err.Error(), "credentials were sent") {
+				t.Errorf("Login with a wrong password = %v, want source.ErrAuth", err)
 			}
 			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("a login that was refused left %s: %v", file, err)
@@ -46,8 +46,8 @@ func TestLoginAndLogout(t *testing.T) {
 					t.Errorf("Logout = %v", err)
 				}
 			}
-			if _, err := target(t, fresh(), r.Host+"/n").HasBlob(t.Context(), describe(nil)); name == "basic" && !errors.Is(err, registry.ErrAuth) {
-				t.Errorf("after Logout: %v, want ErrAuth", err)
+			if _, err := target(t, fresh(), r.Host+"/n").HasBlob(t.Context(), describe(nil)); name == "basic" && !errors.Is(err, source.ErrAuth) {
+				t.Errorf("after Logout: %v, want source.ErrAuth", err)
 			}
 			if strings.Contains(read(t, file), r.Host) {
 				t.Errorf("after Logout: %s", read(t, file))
@@ -64,20 +64,20 @@ func TestLoginRefuses(t *testing.T) {
 		host, user, secret string
 		want               error
 	}{
-		{"no host", "u", "p", registry.ErrReference},
-		{"word", "u", "p", registry.ErrReference},
-		{web, "", "p", registry.ErrAuth},
-		{web, "u", "", registry.ErrAuth},
-		{web, "u", "p", registry.ErrNotRegistry},
+		{"no host", "u", "p", source.ErrReference},
+		{"word", "u", "p", source.ErrReference},
+		{web, "", "p", source.ErrAuth},
+		{web, "u", "", source.ErrAuth},
+		{web, "u", "p", source.ErrProtocol},
 	} {
 		if err := client(t).Login(t.Context(), c.host, c.user, c.secret); !errors.Is(err, c.want) {
 			t.Errorf("Login(%q, %q) = %v, want %v", c.host, c.user, err, c.want)
 		}
 	}
-	if err := client(t).Login(t.Context(), down.Host, "u", "p"); err == nil || errors.Is(err, registry.ErrAuth) {
+	if err := client(t).Login(t.Context(), down.Host, "u", "p"); err == nil || errors.Is(err, source.ErrAuth) {
 		t.Errorf("Login at nobody's = %v", err)
 	}
-	if err := client(t).Logout(t.Context(), "word"); !errors.Is(err, registry.ErrReference) {
+	if err := client(t).Logout(t.Context(), "word"); !errors.Is(err, source.ErrReference) {
 		t.Errorf("Logout of no host = %v", err)
 	}
 }
@@ -106,8 +106,8 @@ func TestCredentialHelper(t *testing.T) {
 	resolve(t, helper(t, r.Host, good), r.Host+"/m", source.Options{})
 
 	_, err := helper(t, r.Host, `echo "the vault is locked"; exit 1`).Resolve(t.Context(), r.Host+"/m", source.Options{})
-	if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), "the vault is locked") {
-		t.Errorf("with a helper that fails: %v, want ErrAuth that says why", err)
+	if !errors.Is(err, source.ErrAuth) || !strings.Contains(err.Error(), "the vault is locked") {
+		t.Errorf("with a helper that fails: %v, want source.ErrAuth that says why", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
@@ -80,7 +81,7 @@ func (t *Target) request(ctx context.Context, method, rest string) (*http.Reques
 // HasBlob tells whether the repository has a blob, with the size that it should have.
 func (t *Target) HasBlob(ctx context.Context, desc ocispec.Descriptor) (has bool, err error) {
 	err = transfer.Retry(ctx, t.opts, func(ctx context.Context) error {
-		return inTime(ctx, t.opts, func(ctx context.Context) error {
+		return transfer.InTime(ctx, t.opts, func(ctx context.Context) error {
 			req, err := t.request(ctx, http.MethodHead, "blobs/"+string(desc.Digest))
 			if err != nil {
 				return err
@@ -111,7 +112,7 @@ func (t *Target) PushBlob(
 	ctx context.Context, desc ocispec.Descriptor, content io.ReaderAt, progress func(sent int64),
 ) (Outcome, error) {
 	if err := desc.Digest.Validate(); err != nil || desc.Size < 0 {
-		return "", fmt.Errorf("push blob %q of %d bytes: %w", clip(string(desc.Digest)), desc.Size, errors.Join(err, ErrDigest))
+		return "", fmt.Errorf("push blob %q of %d bytes: %w", clip(string(desc.Digest)), desc.Size, errors.Join(err, source.ErrDigest))
 	}
 	has, err := t.HasBlob(ctx, desc)
 	if err != nil {
@@ -153,14 +154,14 @@ func isRefusal(err error) bool {
 func (t *Target) PushManifest(ctx context.Context, mediaType string, raw []byte) (digest.Digest, error) {
 	want := digest.FromBytes(raw)
 	if t.ref.Digest != "" && t.ref.Digest != want {
-		return "", fmt.Errorf("push to %s: %w: the manifest is %s", t.ref, ErrDigest, want)
+		return "", fmt.Errorf("push to %s: %w: the manifest is %s", t.ref, source.ErrDigest, want)
 	}
 	name := t.ref.Tag
 	if name == "" {
 		name = string(want)
 	}
 	err := transfer.Retry(ctx, t.opts, func(ctx context.Context) error {
-		return inTime(ctx, t.opts, func(ctx context.Context) error {
+		return transfer.InTime(ctx, t.opts, func(ctx context.Context) error {
 			return t.putManifest(ctx, name, mediaType, raw, want)
 		})
 	})

@@ -158,13 +158,13 @@ func TestPushWithPassword(t *testing.T) {
 				}
 			}
 			_, err := target(t, client(t), r.Host+"/m").PushBlob(t.Context(), describe(m.config), bytes.NewReader(m.config), nil)
-			if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("anonymous push = %v, want ErrAuth that says %q", err, c.want)
+			if !errors.Is(err, source.ErrAuth) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("anonymous push = %v, want source.ErrAuth that says %q", err, c.want)
 			}
 			wrong := client(t, realm, func(o *registry.Options) { o.Credentials = secret(r.Host, "guess") })
 			_, err = target(t, wrong, r.Host+"/m").HasBlob(t.Context(), describe(m.config))
-			if !errors.Is(err, registry.ErrAuth) || !strings.Contains(err.Error(), "credentials were sent") {
-				t.Errorf("push with a wrong password = %v, want ErrAuth that says they were sent", err)
+			if !errors.Is(err, source.ErrAuth) || !strings.Contains(err.Error(), "credentials were sent") {
+				t.Errorf("push with a wrong password = %v, want source.ErrAuth that says they were sent", err)
 			}
 			m.push(t, target(t, client(t, as(r.Host), realm), r.Host+"/m"))
 		})
@@ -185,8 +185,8 @@ func TestPushRefuses(t *testing.T) {
 	c := client(t)
 	m := newModel(t, 9)
 	pinned := target(t, c, host+"/m:v1@"+string(digest.FromString("other")))
-	if _, err := pinned.PushManifest(t.Context(), ocispec.MediaTypeImageManifest, m.m.Raw); !errors.Is(err, registry.ErrDigest) {
-		t.Errorf("push to another digest = %v, want ErrDigest", err)
+	if _, err := pinned.PushManifest(t.Context(), ocispec.MediaTypeImageManifest, m.m.Raw); !errors.Is(err, source.ErrDigest) {
+		t.Errorf("push to another digest = %v, want source.ErrDigest", err)
 	}
 	short := describe([]byte("four"))
 	if _, err := target(t, c, host+"/m").PushBlob(t.Context(), short, strings.NewReader("3by"), nil); err == nil {

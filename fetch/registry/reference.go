@@ -2,11 +2,12 @@ package registry
 
 import (
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/mstore/mstore/fetch/source"
 )
 
 // defaultTag is what a reference without tag and digest means, as in docker.
@@ -30,7 +31,7 @@ type Reference struct {
 }
 
 // ParseReference reads a reference without its scheme. Without tag and digest the tag is "latest". The host is taken
-// in lower case. The error is [ErrReference] and says what is wrong.
+// in lower case. The error is ErrReference and says what is wrong.
 func ParseReference(s string) (Reference, error) {
 	host, rest, ok := strings.Cut(s, "/")
 	if !ok || rest == "" {
@@ -121,24 +122,7 @@ func (r Reference) apiRepository() string {
 	return r.Repository
 }
 
-// isLoopback tells whether a host, with or without a port, can only be this machine.
-func isLoopback(host string) bool {
-	name := hostname(host)
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	return name == "localhost" || strings.HasSuffix(name, ".localhost")
-}
-
-// hostname is a host without its port and brackets.
-func hostname(host string) string {
-	if end := strings.LastIndexByte(host, ':'); end >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:end]
-	}
-	return strings.Trim(host, "[]")
-}
-
-func refuse(s, why string) error { return fmt.Errorf("%w: %q: %s", ErrReference, clip(s), why) }
+func refuse(s, why string) error { return fmt.Errorf("%w: %q: %s", source.ErrReference, clip(s), why) }
 
 // clip keeps an error about a hostile string short.
 func clip(s string) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/source"
 )
 
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -71,8 +72,8 @@ func TestParseReferenceRefuses(t *testing.T) {
 		"ghcr.io/" + strings.Repeat("a", 300):          "longer than",
 	} {
 		_, err := registry.ParseReference(s)
-		if !errors.Is(err, registry.ErrReference) || !strings.Contains(err.Error(), says) {
-			t.Errorf("ParseReference(%.80q) = %v, want ErrReference that says %q", s, err, says)
+		if !errors.Is(err, source.ErrReference) || !strings.Contains(err.Error(), says) {
+			t.Errorf("ParseReference(%.80q) = %v, want source.ErrReference that says %q", s, err, says)
 		}
 		if err != nil && (len(err.Error()) > 1200 || strings.Contains(err.Error(), "\x1b")) {
 			t.Errorf("the error is not fit to print: %q", err)

@@ -3,39 +3,29 @@
 // A [Client] resolves references to manifests, gives the places of their blobs as origins for the transfer engine, and
 // sends blobs and manifests. Authentication is oras-go's, with the credentials that docker keeps. What a server says
 // is believed only as far as digests bear it out, and no credential leaves for another place than the one it is for:
-// every request of a Client goes through one guard, which knows the registry it is made for. The package does not know
+// every request of a Client goes through package guard. The package does not know
 // that a store exists.
 package registry
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"github.com/mstore/mstore/fetch/guard"
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
-var (
-	// ErrReference reports a text that is no reference to a registry.
-	ErrReference = errors.New("not a reference")
-	// ErrNotFound reports that the registry has no such repository, tag, manifest or blob, or does not show it.
-	ErrNotFound = errors.New("not found")
-	// ErrAuth reports that the registry refuses who is asking. Its text says whether credentials were sent.
-	ErrAuth = errors.New("access refused")
-	// ErrNotRegistry reports a server that answers, but not as a registry does.
-	ErrNotRegistry = errors.New("not an OCI registry")
-	// ErrDigest reports content that is not what its digest says.
-	ErrDigest = errors.New("content does not match its digest")
-	// ErrRedirect reports a server that sends the client where it must not go.
-	ErrRedirect = errors.New("redirect refused")
-)
+// errNotRegistry reports a server that answers, but not as a registry does.
+var errNotRegistry = fmt.Errorf("not an OCI registry: %w", source.ErrProtocol)
 
 // Options make a Client. The zero value is the default.
 type Options struct {
@@ -62,9 +52,7 @@ type Client struct {
 	auth *auth.Client
 	keys *keyring
 
-	mu      sync.Mutex
-	schemes map[string]*sync.Mutex // of loopback hosts: who finds out holds it
-	plain   map[string]bool        // what was found out of them
+	schemes guard.Schemes
 }
 
 var _ source.Source = (*Client)(nil)
@@ -81,14 +69,17 @@ func New(opts Options) *Client {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		opts:    opts,
-		http:    newHTTP(opts),
-		keys:    newKeyring(opts.Credentials, opts.Log),
-		schemes: make(map[string]*sync.Mutex),
-		plain:   make(map[string]bool),
+		opts: opts,
+		http: guard.New(opts.HTTP, opts.TrustedRealms),
+		keys: newKeyring(opts.Credentials, opts.Log),
 	}
 	c.auth = c.newAuth(c.keys.credential, auth.NewCache())
 	return c
+}
+
+// base is the URL of the registry at host.
+func (c *Client) base(ctx context.Context, host string, plain bool) (*url.URL, error) {
+	return c.schemes.Base(ctx, apiHost(host), plain || c.opts.PlainHTTP(host))
 }
 
 // newAuth is the authenticating client for one source of credentials.

@@ -11,11 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
+	"github.com/mstore/mstore/fetch/guard"
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
@@ -55,10 +56,10 @@ func (r *repository) send(req *http.Request) (*http.Response, error) {
 	return r.c.send(r.c.auth, req, r.base)
 }
 
-// send sends a request with what it takes to be let in. Its errors are of connections, or ErrAuth or ErrRedirect; their
+// send sends a request with what it takes to be let in. Its errors are of connections, or source.ErrAuth or guard.ErrRedirect; their
 // texts are fit to print.
 func (c *Client) send(as *auth.Client, req *http.Request, home *url.URL) (*http.Response, error) {
-	resp, err := as.Do(req.WithContext(withHome(req.Context(), home)))
+	resp, err := as.Do(req.WithContext(guard.WithHome(req.Context(), home)))
 	if err == nil {
 		return resp, nil
 	}
@@ -74,26 +75,26 @@ func (c *Client) send(as *auth.Client, req *http.Request, home *url.URL) (*http.
 		}
 		return nil, c.refused(status, home)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return nil, fmt.Errorf("%w: %s wants a name and a password, and %s", ErrAuth, home.Host, c.keys.story(home.Host))
+		return nil, fmt.Errorf("%w: %s wants a name and a password, and %s", source.ErrAuth, home.Host, c.keys.story(home.Host))
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return nil, fmt.Errorf("%s does not speak TLS: %w", home.Host, transfer.RedactError(err))
 	}
 	return nil, transfer.RedactError(err)
 }
 
-// refused adds ErrAuth to the status errors that are it.
+// refused adds source.ErrAuth to the status errors that are it.
 func (c *Client) refused(status *transfer.StatusError, home *url.URL) error {
 	if status.Redirected || status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden {
 		return status
 	}
-	return fmt.Errorf("%w by %s (%s): %w", ErrAuth, home.Host, c.keys.story(home.Host), status)
+	return fmt.Errorf("%w by %s (%s): %w", source.ErrAuth, home.Host, c.keys.story(home.Host), status)
 }
 
 // fail makes an error of an answer that is no success, and closes it. what names what was asked for.
 func (r *repository) fail(resp *http.Response, what string) error {
 	status := transfer.NewStatusError(resp, explain)
 	if status.Status == http.StatusNotFound || status.Status == http.StatusGone {
-		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, status)
+		return fmt.Errorf("%s: %w: %w", what, source.ErrNotFound, status)
 	}
 	return fmt.Errorf("%s: %w", what, r.c.refused(status, r.base))
 }
@@ -144,45 +145,10 @@ func (c *Client) ping(ctx context.Context, base *url.URL) (bool, error) {
 		return false, err
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
-	resp, err := c.http.Do(req.WithContext(withHome(ctx, base)))
+	resp, err := c.http.Do(req.WithContext(guard.WithHome(ctx, base)))
 	if err != nil {
 		return false, transfer.RedactError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	return resp.StatusCode == http.StatusOK && !isHTML(resp) || resp.StatusCode == http.StatusUnauthorized, nil
-}
-
-// patiently calls try until it succeeds, within opts. Nobody listening is not waited for: at the start of something
-// that is a wrong name far more often than a server that comes back.
-func patiently(ctx context.Context, opts transfer.Options, try func(ctx context.Context) error) error {
-	var dead error
-	err := transfer.Retry(ctx, opts, func(ctx context.Context) error {
-		err := inTime(ctx, opts, try)
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			dead = err
-			return errRefused
-		}
-		return err
-	})
-	if errors.Is(err, errRefused) {
-		return dead
-	}
-	return err
-}
-
-var errRefused = errors.New("connection refused")
-
-// inTime calls try, which has as long as a transfer may stand still.
-func inTime(ctx context.Context, opts transfer.Options, try func(ctx context.Context) error) error {
-	stall := opts.Stall
-	if stall <= 0 {
-		stall = transfer.DefaultStall
-	}
-	timed, cancel := context.WithTimeoutCause(ctx, stall, &transfer.StallError{For: stall})
-	defer cancel()
-	err := try(timed)
-	if err != nil && timed.Err() != nil {
-		return context.Cause(timed)
-	}
-	return err
 }

@@ -62,7 +62,7 @@ func (c *Client) Resolve(ctx context.Context, ref string, opts source.Options) (
 
 // head asks for the digest of a manifest. Where the registry does not tell, or has no HEAD, the digest is empty.
 func (r *repository) head(ctx context.Context, asked string, opts transfer.Options) (d digest.Digest, err error) {
-	err = patiently(ctx, opts, func(ctx context.Context) error {
+	err = transfer.Ask(ctx, opts, func(ctx context.Context) error {
 		req, err := r.request(ctx, http.MethodHead, "manifests/"+asked)
 		if err != nil {
 			return err
@@ -130,7 +130,7 @@ func (r *repository) manifest(
 	ctx context.Context, asked string, want ocispec.Descriptor, opts transfer.Options,
 ) (mediaType string, raw []byte, err error) {
 	var said string
-	err = patiently(ctx, opts, func(ctx context.Context) error {
+	err = transfer.Ask(ctx, opts, func(ctx context.Context) error {
 		mediaType, said, raw, err = r.get(ctx, asked)
 		return err
 	})
@@ -140,11 +140,11 @@ func (r *repository) manifest(
 	got := digest.FromBytes(raw)
 	switch {
 	case want.Digest != "" && got != want.Digest:
-		err = fmt.Errorf("%w: got %s", ErrDigest, got)
+		err = fmt.Errorf("%w: got %s", source.ErrDigest, got)
 	case want.Size != 0 && int64(len(raw)) != want.Size:
 		err = fmt.Errorf("%w: it is listed with %d bytes and has %d", manifest.ErrMalformed, want.Size, len(raw))
 	case strings.HasPrefix(said, string(digest.SHA256)) && got.String() != said:
-		err = fmt.Errorf("%w: the registry says %s, got %s", ErrDigest, transfer.Clean(said), got)
+		err = fmt.Errorf("%w: the registry says %s, got %s", source.ErrDigest, transfer.Clean(said), got)
 	case want.MediaType != "" && mediaType != "" && mediaType != want.MediaType:
 		err = fmt.Errorf("%w: it is listed as %q and came as %q", manifest.ErrMalformed, want.MediaType, mediaType)
 	case mediaType == "":
@@ -171,7 +171,7 @@ func (r *repository) get(ctx context.Context, asked string) (mediaType, said str
 	case resp.StatusCode != http.StatusOK:
 		return "", "", nil, r.fail(resp, "manifest "+asked+" of "+r.String())
 	case isHTML(resp):
-		return "", "", nil, fmt.Errorf("%s: %w: it answers with a web page", r.host, ErrNotRegistry)
+		return "", "", nil, fmt.Errorf("%s: %w: it answers with a web page", r.host, errNotRegistry)
 	}
 	raw, err = io.ReadAll(io.LimitReader(resp.Body, manifest.MaxSize+1))
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *repository) missing(ctx context.Context, resp *http.Response, asked str
 			return err
 		}
 		if !is {
-			return fmt.Errorf("%s: %w: %w", r.host, ErrNotRegistry, transfer.NewStatusError(resp, nil))
+			return fmt.Errorf("%s: %w: %w", r.host, errNotRegistry, transfer.NewStatusError(resp, nil))
 		}
 	}
 	for _, e := range errs {

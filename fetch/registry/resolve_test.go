@@ -152,12 +152,12 @@ func TestNotFoundSaysWhat(t *testing.T) {
 				host + "/not/there:v1": "repository " + host + "/not/there",
 			} {
 				_, err := c.Resolve(t.Context(), ref, source.Options{})
-				if !errors.Is(err, registry.ErrNotFound) || !strings.HasPrefix(err.Error(), want) {
-					t.Errorf("Resolve(%s) = %v, want ErrNotFound of %q", ref, err, want)
+				if !errors.Is(err, source.ErrNotFound) || !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("Resolve(%s) = %v, want source.ErrNotFound of %q", ref, err, want)
 				}
 			}
 			m := resolve(t, c, host+"/there:v1", source.Options{})
-			if _, _, err := fetch(t, m, describe([]byte("nothing like it"))); !errors.Is(err, registry.ErrNotFound) {
+			if _, _, err := fetch(t, m, describe([]byte("nothing like it"))); !errors.Is(err, source.ErrNotFound) {
 				t.Errorf("fetch of a blob that is not there = %v", err)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/mstore/mstore/fetch/guard"
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
@@ -22,7 +24,7 @@ const commitStalls = 5
 
 // begin opens an upload session, or mounts the blob from another repository where from names one.
 func (t *Target) begin(ctx context.Context, desc ocispec.Descriptor, from string) (session *url.URL, mounted bool, err error) {
-	err = inTime(ctx, t.opts, func(ctx context.Context) error {
+	err = transfer.InTime(ctx, t.opts, func(ctx context.Context) error {
 		if from != "" {
 			ctx = auth.AppendScopesForHost(ctx, t.repo.base.Host, auth.ScopeRepository(from, auth.ActionPull))
 		}
@@ -56,10 +58,10 @@ func (t *Target) begin(ctx context.Context, desc ocispec.Descriptor, from string
 func (t *Target) session(resp *http.Response) (*url.URL, error) {
 	location, err := resp.Location()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: an upload without a Location", t.repo.host, ErrNotRegistry)
+		return nil, fmt.Errorf("%s: %w: an upload without a Location", t.repo.host, errNotRegistry)
 	}
-	if !sameOrigin(location, t.repo.base) || location.User != nil {
-		return nil, fmt.Errorf("%w: %s wants the upload sent to %s", ErrRedirect, t.repo.base, transfer.RedactURL(location))
+	if !guard.SameOrigin(location, t.repo.base) || location.User != nil {
+		return nil, fmt.Errorf("%w: %s wants the upload sent to %s", guard.ErrRedirect, t.repo.base, transfer.RedactURL(location))
 	}
 	return location, nil
 }
@@ -67,7 +69,7 @@ func (t *Target) session(resp *http.Response) (*url.URL, error) {
 // confirm compares the digest that the registry says it has got, where it says so.
 func confirm(resp *http.Response, want digest.Digest) error {
 	if said := resp.Header.Get(digestHeader); said != "" && said != string(want) {
-		return fmt.Errorf("%w: the registry says it has got %s, not %s", ErrDigest, transfer.Clean(said), want)
+		return fmt.Errorf("%w: the registry says it has got %s, not %s", source.ErrDigest, transfer.Clean(said), want)
 	}
 	return nil
 }

@@ -6,12 +6,27 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/manifest"
+)
+
+var (
+	// ErrReference reports a text that is no reference in the world of a source.
+	ErrReference = errors.New("not a reference")
+	// ErrNotFound reports that a source has no such model, revision, tag or file, or does not show it.
+	ErrNotFound = errors.New("not found")
+	// ErrAuth reports that a source refuses who is asking. Its text says whether credentials were sent.
+	ErrAuth = errors.New("access refused")
+	// ErrProtocol reports a server that answers, but not as one of its world does: a web page, another service.
+	ErrProtocol = errors.New("it speaks another protocol")
+	// ErrDigest reports content that is not what its digest says.
+	ErrDigest = errors.New("content does not match its digest")
 )
 
 // Source resolves the references of one world: registries, a hub, a folder. It may be used by several goroutines.
@@ -26,6 +41,12 @@ type Options struct {
 	Platform *ocispec.Platform
 	// Have is what the store has of this reference. A source that finds the same there says Unchanged and no more.
 	Have digest.Digest
+	// HaveRevision and HaveValidator are what Have's model had as Revision and Validator, for the sources that have no
+	// digest of a whole model. A source that finds the same there says Unchanged too.
+	HaveRevision, HaveValidator string
+	// Include and Exclude are what the caller takes of a model's files: see [Options.Takes]. A source that knows
+	// nothing of them may list all files; the pull leaves out what is not taken.
+	Include, Exclude []string
 	// PlainHTTP lets a registry be spoken to without TLS.
 	PlainHTTP bool
 	// Transfer is the patience with requests that fail; the zero value is the default.
@@ -41,7 +62,11 @@ type Model struct {
 	// Digest is what the reference named: a manifest, or the index that led to Manifest. It is empty where the source
 	// has no manifests.
 	Digest digest.Digest
-	// Unchanged tells that the reference names Options.Have still. Manifest, Origins and Files are empty then.
+	// Revision is what exactly the reference named where that has no digest: the commit of a repository.
+	Revision string
+	// Validator is what the source gives to ask later whether anything changed: an entity tag or a date.
+	Validator string
+	// Unchanged tells that the reference names what the store has still. Manifest, Origins and Files are empty then.
 	Unchanged bool
 	// Manifest is the model's manifest. nil means that it is to be built from Files, once their digests are known.
 	Manifest *manifest.Manifest
@@ -64,4 +89,10 @@ type File struct {
 	Descriptor ocispec.Descriptor
 	// Origins are the places that have the file.
 	Origins []transfer.Origin
+	// Name identifies the bytes of a file of unknown digest (its URL and validator, or its repository, commit and
+	// path), so that a partial one can be resumed. Empty: it starts at zero.
+	Name string
+	// Verify, when not nil, is another word on what the bytes are than the Descriptor's digest, such as the object id
+	// that git gives them. It is asked before the file is let into the store; its error is ErrDigest.
+	Verify func(size int64, content io.Reader) error
 }

@@ -74,10 +74,10 @@ func (s *sink) wantBlob(t *testing.T, size int) {
 // origin is an HTTP origin as a source would make it.
 type origin struct{ url string }
 
-func (o origin) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (o origin) Fetch(ctx context.Context, off, n int64) (*transfer.Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, http.NoBody)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	if off > 0 || n >= 0 {
@@ -85,16 +85,20 @@ func (o origin) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, 
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return transfer.Answer(resp, off, n)
+	return transfer.NewAnswer(resp, off, n)
 }
 
 // fake is an origin that is a function.
 type fake func(ctx context.Context, off, n int64) (io.ReadCloser, int64, error)
 
-func (f fake) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
-	return f(ctx, off, n)
+func (f fake) Fetch(ctx context.Context, off, n int64) (*transfer.Answer, error) {
+	body, at, err := f(ctx, off, n)
+	if err != nil {
+		return nil, err
+	}
+	return &transfer.Answer{Body: body, At: at}, nil
 }
 
 // serve runs a server and gives it as an origin.

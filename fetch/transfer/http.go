@@ -28,11 +28,11 @@ func Range(off, n int64) string {
 	return fmt.Sprintf("bytes=%d-%d", off, off+n-1)
 }
 
-// Answer checks the answer to a request for n bytes at off (n < 0: all that follows) and gives its body and the offset
-// where that begins, as [Origin] wants it. The request has to ask for Accept-Encoding: identity. A 200 begins at 0; a
-// 206 must say where it begins, and not begin later than off. A whole body that was compressed nevertheless is
-// decoded. Otherwise the body is closed and the error is [ErrRange] or a *[StatusError].
-func Answer(resp *http.Response, off, n int64) (body io.ReadCloser, at int64, err error) {
+// NewAnswer checks the answer to a request for n bytes at off (n < 0: all that follows). The request has to ask for
+// Accept-Encoding: identity. A 200 begins at 0; a 206 must say where it begins, and not begin later than off. A whole
+// body that was compressed nevertheless is decoded. On an error the body is closed, and the error is [ErrRange],
+// [ErrInterrupted] or a *[StatusError].
+func NewAnswer(resp *http.Response, off, n int64) (_ *Answer, err error) {
 	defer func() {
 		if err != nil {
 			_ = resp.Body.Close()
@@ -41,20 +41,20 @@ func Answer(resp *http.Response, off, n int64) (body io.ReadCloser, at int64, er
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if resp.Header.Get("Content-Range") != "" && resp.Request.Header.Get("Range") != "" {
-			return nil, 0, fmt.Errorf("%w: 200 with a Content-Range", ErrRange)
+			return nil, fmt.Errorf("%w: 200 with a Content-Range", ErrRange)
 		}
 		if n > 0 && resp.ContentLength >= 0 && resp.ContentLength <= off && resp.Header.Get("Content-Encoding") == "" {
-			return nil, 0, fmt.Errorf("%w: the whole is %d bytes, and those after %d are missing", ErrInterrupted, resp.ContentLength, off)
+			return nil, fmt.Errorf("%w: the whole is %d bytes, and those after %d are missing", ErrInterrupted, resp.ContentLength, off)
 		}
-		body, err = identity(resp, off, n)
-		return body, 0, err
+		body, err := identity(resp, off, n)
+		return &Answer{Body: body, Whole: true}, err
 	case http.StatusPartialContent:
-		at, err = partial(resp, off, n)
-		return resp.Body, at, err
+		at, err := partial(resp, off, n)
+		return &Answer{Body: resp.Body, At: at}, err
 	case http.StatusRequestedRangeNotSatisfiable:
-		return nil, 0, fmt.Errorf("%w: %w", ErrRange, NewStatusError(resp, nil))
+		return nil, fmt.Errorf("%w: %w", ErrRange, NewStatusError(resp, nil))
 	}
-	return nil, 0, NewStatusError(resp, nil)
+	return nil, NewStatusError(resp, nil)
 }
 
 // identity is the body of a 200 without its Content-Encoding. A server that says gzip of a file that is stored as gzip

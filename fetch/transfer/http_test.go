@@ -136,10 +136,10 @@ func TestRedactError(t *testing.T) {
 
 // TestUnknownEncodingIsRefused: what cannot be undone is not written.
 func TestUnknownEncodingIsRefused(t *testing.T) {
-	if _, _, err := transfer.Answer(answer(200, "xx", "Content-Encoding", "br"), 0, 9); err == nil || transfer.Retryable(err) {
+	if _, err := transfer.NewAnswer(answer(200, "xx", "Content-Encoding", "br"), 0, 9); err == nil || transfer.Retryable(err) {
 		t.Errorf("Answer with brotli = %v", err)
 	}
-	if _, _, err := transfer.Answer(answer(200, "no gzip", "Content-Encoding", "gzip"), 0, 9); !errors.Is(err, transfer.ErrInterrupted) {
+	if _, err := transfer.NewAnswer(answer(200, "no gzip", "Content-Encoding", "gzip"), 0, 9); !errors.Is(err, transfer.ErrInterrupted) {
 		t.Errorf("Answer with gzip that is none = %v", err)
 	}
 }
@@ -151,9 +151,9 @@ func FuzzAnswer(f *testing.F) {
 		if off < 0 || n < 0 || off+n < 0 {
 			return
 		}
-		_, at, err := transfer.Answer(answer(206, "", "Content-Range", contentRange), off, n)
-		if err == nil && (at < 0 || at > off) {
-			t.Errorf("Answer(%q, %d, %d) begins at %d", contentRange, off, n, at)
+		got, err := transfer.NewAnswer(answer(206, "", "Content-Range", contentRange), off, n)
+		if err == nil && (got.At < 0 || got.At > off) {
+			t.Errorf("NewAnswer(%q, %d, %d) begins at %d", contentRange, off, n, got.At)
 		}
 	})
 }

@@ -32,13 +32,13 @@ func (r *run) try(ctx context.Context, p *peer, off, n int64) error {
 		askOff, askN = 0, -1
 	}
 	w.arm()
-	body, at, err := p.origin.Fetch(ctx, askOff, askN)
+	answer, err := p.origin.Fetch(ctx, askOff, askN)
 	w.disarm()
 	if err != nil {
 		return cause(ctx, err)
 	}
-	err = r.receive(body, at, off, n, w)
-	_ = body.Close() // read to the end, or not wanted any more: an error of Close says nothing about the bytes
+	err = r.receive(answer.Body, answer.At, off, n, w)
+	_ = answer.Body.Close() // read to the end, or not wanted any more: an error of Close says nothing about the bytes
 	return cause(ctx, err)
 }
 

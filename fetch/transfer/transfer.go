@@ -16,13 +16,21 @@ import (
 	"time"
 )
 
-// Origin is a place that has the blob.
+// Origin is a place that has the blob. It may be asked by several goroutines at once.
 type Origin interface {
-	// Fetch asks for the n bytes at off, or with n < 0 for all from off to the end. at is where the body begins: off,
-	// or less when the origin sends more than was asked for (0 when it has no ranges). Fetch(ctx, 0, -1) asks for the
-	// whole blob with no word of a range. The body is the caller's to close; reading it ends with an error when ctx is
-	// done.
-	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
+	// Fetch asks for the n bytes at off, or with n < 0 for all from off to the end. Fetch(ctx, 0, -1) asks for the
+	// whole blob with no word of a range. Reading the answer's body ends with an error when ctx is done.
+	Fetch(ctx context.Context, off, n int64) (*Answer, error)
+}
+
+// Answer is what an origin has for a range.
+type Answer struct {
+	// Body is the caller's to close. It may be longer than what was asked for.
+	Body io.ReadCloser
+	// At is where the body begins: the offset asked for, or less.
+	At int64
+	// Whole tells that the origin sends all of the blob whatever it is asked for: it has no ranges.
+	Whole bool
 }
 
 // Sink takes the bytes. Run calls it from one goroutine.

@@ -1,4 +1,4 @@
-package registry
+package guard
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 )
 
 type (
@@ -15,23 +16,18 @@ type (
 	awayKey struct{}
 )
 
-// withHome marks the requests of ctx as made for the registry at home.
-func withHome(ctx context.Context, home *url.URL) context.Context {
-	return context.WithValue(ctx, homeKey{}, home)
-}
-
 func homeOf(ctx context.Context) *url.URL {
 	home, _ := ctx.Value(homeKey{}).(*url.URL)
 	return home
 }
 
-// withAway marks a request that has left its registry, for the dialler.
+// withAway marks a request that has left home, for the dialler.
 func withAway(ctx context.Context, to *url.URL) context.Context {
 	return context.WithValue(ctx, awayKey{}, to)
 }
 
-// nearness is how close to this machine an address lies. A registry may send its clients as near as it is itself: a
-// registry in the internet that redirects to a router in the home network, or to the machine itself, is up to no good.
+// nearness is how close to this machine an address lies. A server may send its clients as near as it is itself: one
+// in the internet that redirects to a router in the home network, or to the machine itself, is up to no good.
 type nearness int
 
 const (
@@ -88,10 +84,10 @@ func nearnessOf(addr netip.Addr) nearness {
 	return public
 }
 
-// nearnessOfHost is that of a registry: of its address farthest away, when it has several, and public when it cannot
+// nearnessOfHost is that of a server: of its address farthest away, when it has several, and public when it cannot
 // be told.
 func nearnessOfHost(ctx context.Context, host string) nearness {
-	if isLoopback(host) {
+	if IsLoopback(host) {
 		return loopback
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -127,6 +123,23 @@ func checkLiteral(to, home *url.URL) error {
 	return checkAddress(context.Background(), addr, home)
 }
 
+// IsLoopback tells whether a host, with or without a port, can only be this machine.
+func IsLoopback(host string) bool {
+	name := hostname(host)
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// hostname is a host without its port and brackets.
+func hostname(host string) string {
+	if end := strings.LastIndexByte(host, ':'); end >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:end]
+	}
+	return strings.Trim(host, "[]")
+}
+
 func isAddress(host string) bool {
 	_, err := netip.ParseAddr(host)
 	return err == nil
@@ -138,7 +151,7 @@ type (
 	proxyFunc = func(*http.Request) (*url.URL, error)
 )
 
-// guardDial checks the address that a request that has left its registry was connected to, before a byte is sent. The
+// guardDial checks the address that a request that has left home was connected to, before a byte is sent. The
 // check is of the connection itself, so that no second answer of a name server can differ from the first. A proxy is
 // the user's choice and may lie anywhere.
 func guardDial(dial dialFunc, proxy proxyFunc) dialFunc {

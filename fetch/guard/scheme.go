@@ -1,4 +1,4 @@
-package registry
+package guard
 
 import (
 	"context"
@@ -15,17 +15,24 @@ import (
 // of the line that they take the greeting for.
 const probeTimeout = 3 * time.Second
 
-// base is the URL of the registry at host: https, or http where the caller or the options say so, or where a host on
-// loopback answers nothing else.
-func (c *Client) base(ctx context.Context, host string, plain bool) (*url.URL, error) {
-	plain = plain || c.opts.PlainHTTP(host)
-	if !plain && isLoopback(host) {
+// Schemes knows which hosts are spoken to in https, and which in http. It may be used by several goroutines. The zero
+// value has asked nobody yet.
+type Schemes struct {
+	mu     sync.Mutex
+	asking map[string]*sync.Mutex // of loopback hosts: who finds out holds it
+	plain  map[string]bool        // what was found out of them
+}
+
+// Base is the URL of the server at host: https, or http where plain says so, or where a host on loopback answers
+// nothing else.
+func (s *Schemes) Base(ctx context.Context, host string, plain bool) (*url.URL, error) {
+	if !plain && IsLoopback(host) {
 		var err error
-		if plain, err = c.isPlain(ctx, host); err != nil {
+		if plain, err = s.isPlain(ctx, host); err != nil {
 			return nil, err
 		}
 	}
-	u := &url.URL{Scheme: "https", Host: apiHost(host)}
+	u := &url.URL{Scheme: "https", Host: host}
 	if plain {
 		u.Scheme = "http"
 	}
@@ -33,20 +40,23 @@ func (c *Client) base(ctx context.Context, host string, plain bool) (*url.URL, e
 }
 
 // isPlain asks a loopback host once whether it speaks TLS. One goroutine asks, the others wait for it.
-func (c *Client) isPlain(ctx context.Context, host string) (bool, error) {
-	c.mu.Lock()
-	asking := c.schemes[host]
+func (s *Schemes) isPlain(ctx context.Context, host string) (bool, error) {
+	s.mu.Lock()
+	if s.asking == nil {
+		s.asking, s.plain = make(map[string]*sync.Mutex), make(map[string]bool)
+	}
+	asking := s.asking[host]
 	if asking == nil {
 		asking = new(sync.Mutex)
-		c.schemes[host] = asking
+		s.asking[host] = asking
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 
 	asking.Lock()
 	defer asking.Unlock()
-	c.mu.Lock()
-	plain, known := c.plain[host]
-	c.mu.Unlock()
+	s.mu.Lock()
+	plain, known := s.plain[host]
+	s.mu.Unlock()
 	if known {
 		return plain, nil
 	}
@@ -54,9 +64,9 @@ func (c *Client) isPlain(ctx context.Context, host string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.mu.Lock()
-	c.plain[host] = !speaks
-	c.mu.Unlock()
+	s.mu.Lock()
+	s.plain[host] = !speaks
+	s.mu.Unlock()
 	return !speaks, nil
 }
 

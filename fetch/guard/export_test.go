@@ -1,4 +1,4 @@
-package registry
+package guard
 
 import (
 	"net/url"

@@ -1,7 +1,14 @@
-package registry
+// Package guard is the HTTP client under every source: it goes where it is sent only as far as that is safe.
+//
+// A request is made for a home, the server that the user named ([WithHome]). What leaves home, by a redirect or to a
+// token server, must not lose TLS, must not carry what is secret to a place that is not trusted with it, and must not
+// be aimed at a network nearer to this machine than home is.
+package guard
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,12 +19,19 @@ import (
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
+var (
+	// ErrRedirect reports a server that sends the client where it must not go.
+	ErrRedirect = errors.New("redirect refused")
+	// ErrUntrusted reports a server that wants credentials, or an upload, sent to a place that is not trusted with it.
+	ErrUntrusted = errors.New("credentials refused")
+)
+
 const (
 	// idlePerHost is more than the ranges that are ever in flight to one host.
 	idlePerHost = 64
 	// maxHeaderBytes is a tenth of what Go would read.
 	maxHeaderBytes = 1 << 20
-	// maxRedirects is two more than any registry was seen to need.
+	// maxRedirects is two more than any server was seen to need.
 	maxRedirects = 5
 	// writeBuffer is what an upload gives the kernel at a time.
 	writeBuffer = 64 << 10
@@ -26,12 +40,14 @@ const (
 	idleTimeout      = 90 * time.Second
 )
 
-// newHTTP makes the client under all requests: HTTP/1.1, because ranges in parallel want connections in parallel;
-// no compression, because offsets are of the bytes themselves; and every request through the guard.
-func newHTTP(opts Options) *http.Client {
+// New makes a client: HTTP/1.1, because ranges in parallel want connections in parallel; no compression, because
+// offsets are of the bytes themselves; and every request through the guard. base gives the transport, and nothing else
+// of it is used; nil is a transport with the proxy of the environment. trusted are hosts (with their port, if any) of
+// token servers that may be given credentials for other hosts; one of home's own domain needs no entry.
+func New(base *http.Client, trusted []string) *http.Client {
 	next := http.DefaultTransport
-	if opts.HTTP != nil && opts.HTTP.Transport != nil {
-		next = opts.HTTP.Transport
+	if base != nil && base.Transport != nil {
+		next = base.Transport
 	}
 	if t, ok := next.(*http.Transport); ok {
 		t = t.Clone()
@@ -50,7 +66,7 @@ func newHTTP(opts Options) *http.Client {
 		next = t
 	}
 	return &http.Client{
-		Transport: &guard{next: next, trusted: opts.TrustedRealms},
+		Transport: &guard{next: next, trusted: trusted},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
@@ -60,9 +76,7 @@ func newHTTP(opts Options) *http.Client {
 	}
 }
 
-// guard is the transport that knows for which registry a request is made. A request that leaves it, by a redirect or
-// to a token server, must not lose TLS, must not carry what is secret to a place that is not trusted with it, and
-// must not be aimed at a network nearer to this machine than the registry is.
+// guard is the transport that knows for which server a request is made.
 type guard struct {
 	next    http.RoundTripper
 	trusted []string
@@ -71,7 +85,7 @@ type guard struct {
 // RoundTrip is http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	home := homeOf(req.Context())
-	if home == nil || sameOrigin(home, req.URL) {
+	if home == nil || SameOrigin(home, req.URL) {
 		return g.next.RoundTrip(req)
 	}
 	if err := g.judge(req, home); err != nil {
@@ -108,7 +122,7 @@ func (g *guard) judge(req *http.Request, home *url.URL) error {
 		return fmt.Errorf("%w: %s sends an upload to %s", ErrRedirect, home.Host, to)
 	case (hasBody || req.Header.Get("Authorization") != "") && !g.trusts(home, req.URL):
 		return fmt.Errorf("%w: %s wants its credentials sent to %s, which is not trusted with them",
-			ErrAuth, home.Host, to)
+			ErrUntrusted, home.Host, to)
 	}
 	return checkLiteral(req.URL, home)
 }
@@ -141,8 +155,13 @@ func sameDomain(a, b string) bool {
 	return false
 }
 
-// sameOrigin tells whether two URLs have the same scheme, host and port.
-func sameOrigin(a, b *url.URL) bool {
+// WithHome marks the requests of ctx as made for the server at home. A request without a home is not guarded.
+func WithHome(ctx context.Context, home *url.URL) context.Context {
+	return context.WithValue(ctx, homeKey{}, home)
+}
+
+// SameOrigin tells whether two URLs have the same scheme, host and port.
+func SameOrigin(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && hostPort(a) == hostPort(b)
 }
 

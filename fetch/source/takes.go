@@ -1,0 +1,69 @@
+package source
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Takes tells whether a file of a model is taken: it matches one of Include, where there are any, and none of Exclude.
+//
+// A pattern is matched as the shell does: * and ? stop at a slash, and [a-z] is a class. ** stands for any number of
+// folders. A pattern without a slash is matched against the file's last element, so that *.gguf means all of them; one
+// that ends in a slash takes all that is in that folder.
+func (o Options) Takes(file string) bool {
+	return (len(o.Include) == 0 || anyMatches(o.Include, file)) && !anyMatches(o.Exclude, file)
+}
+
+// CheckPatterns fails with ErrReference where a pattern of Include or Exclude is none.
+func (o Options) CheckPatterns() error {
+	for _, list := range [][]string{o.Include, o.Exclude} {
+		for _, p := range list {
+			if _, err := path.Match(p, ""); err != nil || p == "" {
+				return fmt.Errorf("%w: %q is no pattern for file names", ErrReference, p)
+			}
+		}
+	}
+	return nil
+}
+
+func anyMatches(patterns []string, file string) bool {
+	for _, p := range patterns {
+		if matches(p, file) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(pattern, file string) bool {
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "**"
+	}
+	if !strings.Contains(pattern, "/") {
+		ok, _ := path.Match(pattern, path.Base(file)) // a bad pattern matches nothing
+		return ok || pattern == "**"
+	}
+	return matchParts(strings.Split(strings.TrimPrefix(pattern, "/"), "/"), strings.Split(file, "/"))
+}
+
+func matchParts(pattern, file []string) bool {
+	for len(pattern) > 0 {
+		if pattern[0] == "**" {
+			for i := range len(file) + 1 {
+				if matchParts(pattern[1:], file[i:]) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(file) == 0 {
+			return false
+		}
+		if ok, _ := path.Match(pattern[0], file[0]); !ok {
+			return false
+		}
+		pattern, file = pattern[1:], file[1:]
+	}
+	return len(file) == 0
+}
