@@ -16,34 +16,32 @@ import (
 )
 
 // adopt takes over the fullest partial of id that can be written on, by a rename that one heir wins. It is a favour:
-// what cannot be adopted is left where it is.
+// what cannot be adopted is left where it is, and what is of no use goes.
 //
 // Only who is dead for certain has heirs. A process that was merely silent for long may wake up and write into the file
-// that we have verified meanwhile; what it left may be removed, and is not written on. Bytes of no known digest are
-// taken over only while the kernel that they were written to runs: after a power cut nothing would tell that some of
-// them are zeros.
-func (s *Store) adopt(id string) (path string, ok bool) {
-	least := lost
-	if strings.HasPrefix(id, byName) {
-		least = dead
-	}
+// that we have verified meanwhile; what it left may be removed, and is not written on.
+func (s *Store) adopt(id string, size int64) (p *partial, have extents, from mark, ok bool) {
 	for _, dir := range s.fullestFirst(id) {
 		path := s.partialPath(id)
-		err := s.inherit(dir, path, least)
-		if err == nil {
-			return path, true
+		if err := s.inherit(dir, path); err != nil {
+			s.log.Debug("a partial blob is not adopted", "partial", dir, "error", err)
+			continue
 		}
-		s.log.Debug("a partial blob is not adopted", "partial", dir, "error", err)
+		p, have, from, err := usePartial(path, size)
+		if err == nil {
+			return p, have, from, true
+		}
+		s.log.Debug("an adopted partial blob could not be used", "partial", path, "error", errors.Join(err, removePartial(path)))
 	}
-	return "", false
+	return nil, nil, mark{}, false
 }
 
 // errAlive says that a partial has an owner.
 var errAlive = errors.New("its process may be alive")
 
-// inherit moves the partial at dir to path, when it is known as well as least asks what became of its owner. It is made young first, so
-// that it is not reaped before it has its new owner.
-func (s *Store) inherit(dir, path string, least fate) error {
+// inherit moves the partial at dir to path, when its owner is dead for certain. It is made young first, so that it is
+// not reaped before it has its new owner.
+func (s *Store) inherit(dir, path string) error {
 	unlock, f, err := s.claimPartial(dir)
 	if err != nil {
 		return err
@@ -51,7 +49,7 @@ func (s *Store) inherit(dir, path string, least fate) error {
 	if f == alive {
 		return errAlive
 	}
-	if f < least {
+	if f == silent {
 		return errors.Join(errAlive, unlock())
 	}
 	now := time.Now()
@@ -113,7 +111,7 @@ func (s *Store) claimPartial(dir string) (unlock func() error, f fate, err error
 	if o.rebooted() { // it has no other processes than ours, so the partial need not be old
 		unlock, f, err = s.claim(o, path, time.Time{})
 		if f == silent {
-			f = lost
+			f = dead
 		}
 		return unlock, f, err
 	}
@@ -123,8 +121,7 @@ func (s *Store) claimPartial(dir string) (unlock func() error, f fate, err error
 // claimClosed makes a closed partial ours by giving the owner's file its name back, which one of us succeeds in.
 func (s *Store) claimClosed(dir string) (unlock func() error, f fate, err error) {
 	path := filepath.Join(dir, closedFile)
-	o, err := readOwner(path)
-	if err != nil {
+	if _, err := readOwner(path); err != nil {
 		return nil, alive, err
 	}
 	unlock, ok, err := flock.TryLockSame(path)
@@ -134,10 +131,7 @@ func (s *Store) claimClosed(dir string) (unlock func() error, f fate, err error)
 	if err := durable.Move(path, filepath.Join(dir, ownerFile)); err != nil {
 		return nil, alive, errors.Join(err, unlock())
 	}
-	if o.sameBoot() {
-		return unlock, dead, nil
-	}
-	return unlock, lost, nil
+	return unlock, dead, nil
 }
 
 func readOwner(path string) (owner, error) {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mstore/mstore/internal/flock"
 	"github.com/mstore/mstore/internal/key"
 )
 
@@ -22,9 +21,10 @@ type Want struct {
 	// Name identifies a partial blob of unknown digest, so that a later ingest of the same name resumes it. A blob of
 	// unknown digest and no name starts at zero.
 	Name string
-	// Waiting, when not nil, is called once when another process (or goroutine) is fetching the blob and the ingest
-	// waits for it.
-	Waiting func()
+	// Waiting, when not nil, is called when another process (or goroutine) is fetching the blob and the ingest waits for
+	// it: at once, and then a few times a second while that one gets on. have is how many bytes it has, and never falls.
+	// The calls come one at a time, and none after Ingest has returned.
+	Waiting func(have int64)
 }
 
 // Ingest begins to write a blob, or goes on where a dead process stopped. The digest is held from here on.
@@ -42,7 +42,7 @@ func (l *Lease) Ingest(ctx context.Context, want Want) (*Ingest, error) {
 	if err := l.lookFor(ctx, k, want); err != nil {
 		return nil, err
 	}
-	unlock, err := l.store.lockIngest(ctx, l.store.ingestLock(k), want.Waiting)
+	unlock, err := l.store.lockIngest(ctx, l.store.ingestLock(k), k.Hex(), want.Waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (l *Lease) ingestUnknown(ctx context.Context, want Want) (*Ingest, error) {
 			return nil, err
 		}
 		id = byName + k.Hex()
-		if unlock, err = l.store.lockIngest(ctx, l.store.ingestLock(k), want.Waiting); err != nil {
+		if unlock, err = l.store.lockIngest(ctx, l.store.ingestLock(k), id, want.Waiting); err != nil {
 			return nil, err
 		}
 	}
@@ -114,39 +114,19 @@ func (l *Lease) ingestUnknown(ctx context.Context, want Want) (*Ingest, error) {
 	return in, nil
 }
 
-// lockIngest takes the lock of single flight.
-func (s *Store) lockIngest(ctx context.Context, path string, waiting func()) (unlock func() error, err error) {
-	unlock, ok, err := flock.TryLock(path)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		if waiting != nil {
-			waiting()
-		}
-		if unlock, err = flock.Lock(ctx, path); err != nil {
-			return nil, err
-		}
-	}
-	if s.format.Shared { // whoever made the file may have a umask that shuts the others out; only they can change it
-		_ = os.Chmod(path, 0o664)
-	}
-	return unlock, nil
-}
-
 func (s *Store) ingestLock(k key.Key) string { return k.In(s.Dir("locks")) }
 
 // openIngest makes an ingest over a folder of its own, adopted or new.
 func (s *Store) openIngest(id string, size int64) (*Ingest, error) {
-	p, have, err := s.openPartial(id, size)
+	p, have, from, err := s.openPartial(id, size)
 	if err != nil {
 		return nil, fmt.Errorf("begin an ingest: %w", err)
 	}
 	in := &Ingest{
-		store: s, folder: p, wantSize: size, size: size,
-		resumed: have.total(), written: have, claimed: append(extents(nil), have...),
+		store: s, id: id, folder: p, wantSize: size, size: size,
+		resumed: have.total(), written: have, claimed: slices.Clone(have),
 	}
 	in.moved = sync.NewCond(&in.mu)
-	in.hasher = startHasher(in)
+	in.hasher = startHasher(in, from)
 	return in, nil
 }

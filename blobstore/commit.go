@@ -109,8 +109,11 @@ func (in *Ingest) admit(ctx context.Context, k key.Key, size int64) error {
 	return errors.Join(fmt.Errorf("%w: %w", ErrRefused, err), in.discard())
 }
 
-// publish gives the data its mode and its name.
+// publish gives the data its mode and its name, unless a sync of it has failed before: a later one would not say so.
 func (in *Ingest) publish(k key.Key) error {
+	if err := in.folder.settle(); err != nil {
+		return err
+	}
 	if err := in.store.setAside(k); err != nil {
 		return err
 	}
@@ -120,12 +123,18 @@ func (in *Ingest) publish(k key.Key) error {
 	return durable.Publish(in.folder.data, k.In(in.store.blobs()))
 }
 
-// startOver throws away what was written, so that the blob can be written again.
+// startOver throws away what was written, so that the blob can be written again, in a folder of its own: what the old
+// one says is durable must not be believed of new bytes. Without a folder the ingest ends.
 func (in *Ingest) startOver() error {
+	err := in.folder.remove()
+	folder, newErr := in.store.newPartial(in.id)
+	if newErr != nil {
+		return errors.Join(err, newErr, in.discard())
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.folder = folder
 	in.written, in.claimed, in.resumed, in.size = nil, nil, 0, in.wantSize
-	err := in.folder.restart(nil)
-	in.hasher = startHasher(in)
+	in.hasher = startHasher(in, mark{})
 	return err
 }

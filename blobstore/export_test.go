@@ -1,5 +1,10 @@
 package blobstore
 
+import (
+	"crypto/sha256"
+	"time"
+)
+
 // Extents gives the tests the set that an ingest keeps its ranges in.
 type Extents struct{ set extents }
 
@@ -23,5 +28,44 @@ func pairs(set []extent) [][2]int64 {
 	return all
 }
 
-// ParseJournal gives the ranges that a journal claims of the first length bytes.
-func ParseJournal(raw []byte, length int64) [][2]int64 { return pairs(parseJournal(raw, length)) }
+// ParseJournal gives the ranges that a journal of a boot claims of the first length bytes.
+func ParseJournal(raw []byte, boot string, length int64) [][2]int64 {
+	have, _ := parseJournal(raw, boot, length)
+	return pairs(have)
+}
+
+// AppendRecord appends a record to a journal.
+func AppendRecord(raw []byte, boot string, start, end, stamp int64) []byte {
+	return appendRecord(raw, boot, extent{start, end}, stamp)
+}
+
+// AppendMark is a mark of all of b, under a key.
+func AppendMark(key string, b []byte) []byte {
+	h := sha256.New()
+	h.Write(b)
+	m, _ := markOf(h, int64(len(b)))
+	return m.append(nil, key)
+}
+
+// ParseMark gives a mark that it can read as it would be written.
+func ParseMark(raw []byte, key string) ([]byte, bool) {
+	m, ok := parseMark(raw, key)
+	return m.append(nil, key), ok
+}
+
+// SetPace makes the ingests of s that begin from now on leave marks so often.
+func SetPace(s *Store, checkpoint, watermark int64, every time.Duration) {
+	s.pace = pace{checkpoint, watermark, every}
+}
+
+// ReadBack waits until all that was written is hashed, and gives how much of it was read back from the file.
+func ReadBack(in *Ingest) int64 {
+	in.mu.Lock()
+	h := in.hasher
+	in.mu.Unlock()
+	<-h.done
+	return h.size - h.from
+}
+
+// Boot is the id of this boot, as the files of a partial have it.
+func Boot() string { return self().Boot }

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -31,18 +32,29 @@ func (p *bufferPool) Get() *[]byte {
 // Put takes it back.
 func (p *bufferPool) Put(buf *[]byte) { p.pool.Put(buf) }
 
-// hasher follows the front of an ingest and hashes what lies in its file.
+// hasher follows the front of an ingest and hashes what lies in its file. Now and then it leaves a mark, from which an
+// heir goes on.
 type hasher struct {
-	in   *Ingest
-	done chan struct{} // closed when all is hashed, the file could not be read, or the ingest ended
+	in     *Ingest
+	folder *partial
+	from   int64         // where it began
+	done   chan struct{} // closed when all is hashed, the file could not be read, or the ingest ended
+
+	marked  int64 // offset of the last checkpoint
+	secured int64 // and of the last watermark
+	at      time.Time
 
 	hash hash.Hash // this and what follows is read when done is closed
-	size int64     // bytes that were hashed
+	size int64     // bytes that were hashed, or were when a mark was made
 	err  error
 }
 
-func startHasher(in *Ingest) *hasher {
-	h := &hasher{in: in, hash: sha256.New(), done: make(chan struct{})}
+func startHasher(in *Ingest, from mark) *hasher {
+	h := &hasher{in: in, folder: in.folder, hash: sha256.New(), done: make(chan struct{}), at: time.Now()}
+	if hash, ok := from.resume(); ok {
+		h.hash, h.from = hash, from.offset
+	}
+	h.size, h.marked, h.secured = h.from, h.from, h.from
 	go h.run()
 	return h
 }
@@ -57,13 +69,43 @@ func (h *hasher) run() {
 		if want <= 0 && last {
 			return
 		}
-		n, err := h.in.folder.data.ReadAt((*buf)[:want], h.size)
+		n, err := h.folder.data.ReadAt((*buf)[:want], h.size)
 		h.hash.Write((*buf)[:n])
 		h.size += int64(n)
 		if err != nil {
 			h.err = fmt.Errorf("%w: %w", errReadBack, err)
 			return
 		}
+		h.mark(last)
+	}
+}
+
+// mark leaves a checkpoint and starts a watermark, when it is time for them. When all is written there is no watermark
+// any more: Commit makes it durable whole.
+func (h *hasher) mark(last bool) {
+	pace := h.in.store.pace
+	check := h.size-h.marked >= pace.checkpoint
+	secure := h.size-h.secured >= pace.watermark || h.size > h.secured && time.Since(h.at) >= pace.every
+	if check {
+		h.leave()
+	}
+	if !secure || last {
+		return
+	}
+	if m, ok := markOf(h.hash, h.size); ok && h.folder.startSecuring(m) {
+		h.secured, h.at = h.size, time.Now()
+	}
+}
+
+// leave writes a checkpoint. When that fails, an heir hashes more than it had to.
+func (h *hasher) leave() {
+	m, ok := markOf(h.hash, h.size)
+	if !ok || h.err != nil {
+		return
+	}
+	h.marked = h.size
+	if err := h.folder.checkpoint(m); err != nil {
+		h.in.store.log.Debug("no checkpoint of a hash", "partial", h.folder.path, "error", err)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 // change. When they are wrong, Commit says so and starts the ingest over.
 type Ingest struct {
 	store    *Store
+	id       string // what its partials are named after
 	lease    *Lease
 	want     key.Key // zero when not known
 	wantSize int64   // negative when not known
@@ -168,10 +169,33 @@ func (in *Ingest) hashed(ctx context.Context) (digest.Digest, int64, error) {
 	if off, n := in.Missing(); n != 0 {
 		return "", 0, fmt.Errorf("%w: from byte %d on", ErrIncomplete, off)
 	}
+	for {
+		in.mu.Lock()
+		h := in.hasher
+		in.mu.Unlock()
+		got, n, err := h.wait(ctx)
+		if err != nil || !in.doubts(h, got) {
+			return got, n, err
+		}
+	}
+}
+
+// doubts tells that h came to a wrong digest and had begun at a mark, which may be the reason. All is then hashed anew,
+// from zero, before the bytes are blamed.
+func (in *Ingest) doubts(h *hasher, got digest.Digest) bool {
+	if h.from == 0 || got == in.digestOrNone() {
+		return false
+	}
 	in.mu.Lock()
-	h := in.hasher
-	in.mu.Unlock()
-	return h.wait(ctx)
+	defer in.mu.Unlock()
+	if in.ended {
+		return false
+	}
+	if in.hasher == h {
+		in.folder.distrust()
+		in.hasher = startHasher(in, mark{})
+	}
+	return true
 }
 
 // Close ends the ingest and keeps what was written, where a later ingest can find it. It waits for calls under way.
@@ -182,6 +206,7 @@ func (in *Ingest) Close() error {
 	if !in.end() {
 		return nil
 	}
+	in.hasher.leave()
 	return errors.Join(in.folder.keep(), in.unlock())
 }
 

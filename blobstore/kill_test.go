@@ -51,7 +51,7 @@ func TestTheIngestOfALivingProcessIsWaitedFor(t *testing.T) {
 	b := shared()
 	c := start(t, "fill", s.Root()).ready()
 	w := want(b)
-	w.Waiting = c.kill
+	w.Waiting = func(int64) { c.kill() }
 	in := ingest(t, newLease(t, s), w)
 	if in.Resumed() != int64(len(b)/2) {
 		t.Errorf("Resumed = %d: the wait ended without an heir", in.Resumed())

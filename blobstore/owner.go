@@ -62,9 +62,6 @@ func (o owner) sameKernel() bool {
 	return o.Boot == me.Boot && (o.Boot != "" || o.Host == me.Host)
 }
 
-// sameBoot is sameKernel for certain: what o wrote and did not sync is still there.
-func (o owner) sameBoot() bool { return o.Boot != "" && o.Boot == self().Boot }
-
 // rebooted tells whether the machine of o is ours, started anew since.
 func (o owner) rebooted() bool {
 	me := self()
@@ -77,8 +74,7 @@ type fate int
 const (
 	alive  fate = iota // or not heard from for too short a time to tell
 	silent             // not heard from for deadAfter. It may be asleep, and write on when it wakes
-	lost               // dead for certain; but what it had not synced may have gone with its machine
-	dead               // for certain, and all that it wrote is there
+	dead               // for certain; what it did not sync may have gone with its machine
 )
 
 // claim takes what o left at path, a file on which o holds a shared lock for as long as it lives. Unless o is alive the
@@ -87,10 +83,8 @@ const (
 func (s *Store) claim(o owner, path string, lastSeen time.Time) (unlock func() error, f fate, err error) {
 	f = silent
 	switch {
-	case s.format.Locks && o.sameBoot():
-		f = dead
 	case s.format.Locks && o.sameKernel():
-		f = lost
+		f = dead
 	case time.Since(lastSeen) < deadAfter:
 		return nil, alive, nil
 	}

@@ -1,14 +1,11 @@
 package blobstore
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -23,50 +20,57 @@ const (
 )
 
 const (
-	dataFile    = "data"
-	journalFile = "journal"
-	ownerFile   = "owner"
-	closedFile  = "closed" // the owner's file, once the owner will not write any more
-
-	recordSize = 16 // a journal record: start and end of an extent, big endian
+	dataFile   = "data"
+	ownerFile  = "owner"
+	closedFile = "closed" // the owner's file, once the owner will not write any more
 )
 
 // partial is the folder of one ingest, private to its process for as long as that lives: the data, a journal of the
-// extents that were written, and the owner, on which the process holds a shared lock. When the process closes the
-// ingest itself, the owner's file gets another name.
+// extents that were written, marks of how far they were hashed and synced, and the owner, on which the process holds a
+// shared lock. When the process closes the ingest itself, the owner's file gets another name.
 //
-// The journal is not synced: the page cache outlives a killed process. After a power cut it may claim bytes that are
-// not there; the digest finds out, and the blob is written anew.
+// After a kill the journal tells what is there. After a power cut it does not count, and the watermark does: the bytes
+// below it were synced before it was written.
 type partial struct {
-	path  string
-	data  *os.File
-	owned *flock.Shared
+	path    string
+	data    *os.File
+	owned   *flock.Shared
+	journal *journal
 
-	mu      sync.Mutex
-	journal *os.File
-	last    extent // what the last record of the journal says
-	records int64
+	marking     sync.Mutex // one writes marks at a time
+	checkpoints *marks
+	watermarks  *marks
+	known       bool // its names survive a power cut
+
+	securing sync.Mutex     // held while secure runs
+	work     sync.WaitGroup // secure
+	mu       sync.Mutex
+	spoilt   error
 }
 
-// openPartial adopts the fullest partial of a dead owner, or makes a new one. have is what it holds. size is that of
-// the blob, negative when not known.
-func (s *Store) openPartial(id string, size int64) (p *partial, have extents, err error) {
+// openPartial adopts the fullest partial of a dead owner, or makes a new one. have is what it holds, and from the mark
+// from which its hash goes on. size is that of the blob, negative when not known.
+func (s *Store) openPartial(id string, size int64) (p *partial, have extents, from mark, err error) {
 	if id != anonymous {
-		if path, ok := s.adopt(id); ok {
-			if p, have, err = usePartial(path, size); err == nil {
-				return p, have, nil
-			}
-			s.log.Debug("an adopted partial blob could not be used", "partial", path, "error", err)
+		if p, have, from, ok := s.adopt(id, size); ok {
+			return p, have, from, nil
 		}
 	}
+	p, err = s.newPartial(id)
+	return p, nil, mark{}, err
+}
+
+// newPartial makes a partial with nothing in it.
+func (s *Store) newPartial(id string) (*partial, error) {
 	path, err := s.makePartial(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if p, have, err = usePartial(path, size); err != nil {
-		return nil, nil, errors.Join(err, removePartial(path))
+	p, _, _, err := usePartial(path, -1)
+	if err != nil {
+		return nil, errors.Join(err, removePartial(path))
 	}
-	return p, have, nil
+	return p, nil
 }
 
 func (s *Store) makePartial(id string) (path string, err error) {
@@ -83,7 +87,7 @@ func (s *Store) makePartial(id string) (path string, err error) {
 func (s *Store) partialPath(id string) string { return filepath.Join(s.Dir("ingest"), id+"."+nonce()) }
 
 // usePartial opens the files of the folder at path, for this process alone.
-func usePartial(path string, size int64) (p *partial, have extents, err error) {
+func usePartial(path string, size int64) (p *partial, have extents, from mark, err error) {
 	p = &partial{path: path}
 	defer func() {
 		if err != nil {
@@ -91,16 +95,20 @@ func usePartial(path string, size int64) (p *partial, have extents, err error) {
 		}
 	}()
 	if err = p.own(); err != nil {
-		return p, nil, err
+		return p, nil, mark{}, err
 	}
 	if p.data, err = openPrivate(filepath.Join(path, dataFile)); err != nil {
-		return p, nil, err
+		return p, nil, mark{}, err
 	}
-	if p.journal, err = openPrivate(filepath.Join(path, journalFile)); err != nil {
-		return p, nil, err
+	boot := self().Boot
+	if p.checkpoints, err = openMarks(filepath.Join(path, checkpointFile), boot); err != nil {
+		return p, nil, mark{}, err
 	}
-	have, err = p.replay(size)
-	return p, have, err
+	if p.watermarks, err = openMarks(filepath.Join(path, watermarkFile), ""); err != nil {
+		return p, nil, mark{}, err
+	}
+	have, from, err = p.replay(boot, size)
+	return p, have, from, err
 }
 
 // own locks the folder and says in it whose it is. The owner is written in place: the lock is on that inode.
@@ -115,61 +123,15 @@ func (p *partial) own() error {
 		return err
 	}
 	if p.owned, err = flock.Share(path); err == nil {
-		err = errors.Join(file.Truncate(0), file.Chmod(0o644)) // every user of a shared store reads it
+		err = file.Chmod(0o644) // every user of a shared store reads it
 	}
 	if err == nil {
-		_, err = file.Write(line)
+		_, err = file.WriteAt(line, 0) // at no instant is there no owner: a power cut may keep any of them
+	}
+	if err == nil {
+		err = file.Truncate(int64(len(line)))
 	}
 	return errors.Join(err, file.Close())
-}
-
-// replay reads the journal: the extents of the data that were written. What the data's own size contradicts is cut.
-func (p *partial) replay(size int64) (extents, error) {
-	info, err := p.data.Stat()
-	if err != nil {
-		return nil, err
-	}
-	length := info.Size()
-	if size >= 0 && length > size {
-		length = 0 // another blob's, or damaged: begin anew
-	}
-	raw, err := readLimited(p.journal, 64<<20)
-	if err != nil {
-		return nil, err
-	}
-	have := parseJournal(raw, length)
-	return have, p.restart(have)
-}
-
-// parseJournal gives what the records of a journal claim of the first length bytes. A journal may say anything.
-func parseJournal(raw []byte, length int64) extents {
-	var records []extent
-	for ; len(raw) >= recordSize; raw = raw[recordSize:] {
-		start, end := int64(binary.BigEndian.Uint64(raw)), int64(binary.BigEndian.Uint64(raw[8:]))
-		if 0 <= start && start < end {
-			records = append(records, extent{start, min(end, length)})
-		}
-	}
-	slices.SortFunc(records, func(a, b extent) int { return cmp.Compare(a.start, b.start) })
-	var have extents
-	for _, e := range records { // in order, so that each is added at the end
-		have.add(e.start, e.end)
-	}
-	return have
-}
-
-// restart writes the journal anew, as short as it can be, and cuts what the data has beyond it.
-func (p *partial) restart(have extents) error {
-	if err := errors.Join(p.journal.Truncate(0), p.data.Truncate(have.end())); err != nil {
-		return err
-	}
-	p.records, p.last = 0, extent{}
-	for _, e := range have {
-		if err := p.record(e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // flushSize is how much is written before the kernel is asked to bring it to the disk, so that the sync in Commit finds
@@ -178,6 +140,9 @@ const flushSize = 8 << 20
 
 // write puts b into the data, whole, and then into the journal.
 func (p *partial) write(b []byte, off int64) error {
+	if err := p.state(); err != nil {
+		return err
+	}
 	if _, err := p.data.WriteAt(b, off); err != nil {
 		return err
 	}
@@ -188,29 +153,32 @@ func (p *partial) write(b []byte, off int64) error {
 	return p.record(extent{off, end})
 }
 
-// record notes an extent. One that goes on where the last ended lengthens that record, so that a stream has one.
+// record notes an extent that was written.
 func (p *partial) record(e extent) error {
+	info, err := p.data.Stat()
+	if err != nil {
+		return err
+	}
+	return p.journal.record(e, info.ModTime().UnixNano())
+}
+
+// state is the error of a sync, after which the partial can only be thrown away.
+func (p *partial) state() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.records > 0 && p.last.end == e.start {
-		e.start = p.last.start
-	} else {
-		p.records++
-	}
-	var raw [recordSize]byte
-	binary.BigEndian.PutUint64(raw[:], uint64(e.start))
-	binary.BigEndian.PutUint64(raw[8:], uint64(e.end))
-	if _, err := p.journal.WriteAt(raw[:], (p.records-1)*recordSize); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	p.last = e
-	return nil
+	return p.spoilt
+}
+
+func (p *partial) spoil(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spoilt = errors.Join(p.spoilt, fmt.Errorf("what was written is lost: %w", err))
 }
 
 // keep ends the use of the folder and leaves it for an heir, unless there is nothing in it to inherit. It says goodbye,
 // for those who cannot see that the lock is free.
 func (p *partial) keep() error {
-	if p.records == 0 || strings.HasPrefix(filepath.Base(p.path), anonymous) {
+	if p.journal.empty() || p.settle() != nil || strings.HasPrefix(filepath.Base(p.path), anonymous) {
 		return p.remove()
 	}
 	err := durable.Move(filepath.Join(p.path, ownerFile), filepath.Join(p.path, closedFile))
@@ -219,15 +187,14 @@ func (p *partial) keep() error {
 
 // remove ends the use of the folder and deletes it.
 func (p *partial) remove() error {
+	p.work.Wait()
 	return errors.Join(removePartial(p.path), p.close())
 }
 
 func (p *partial) close() error {
-	var errs []error
-	for _, f := range []*os.File{p.data, p.journal} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
+	errs := []error{p.checkpoints.close(), p.watermarks.close(), p.journal.close()}
+	if p.data != nil {
+		errs = append(errs, p.data.Close())
 	}
 	if p.owned != nil {
 		errs = append(errs, p.owned.Release())
@@ -238,7 +205,9 @@ func (p *partial) close() error {
 // removePartial deletes the folder of an ingest and the files that an ingest makes there; others keep it.
 func removePartial(dir string) error {
 	var errs []error
-	for _, name := range []string{dataFile, journalFile, closedFile, ownerFile} {
+	for _, name := range []string{
+		watermarkFile, checkpointFile, dataFile, newJournalFile, journalFile, closedFile, ownerFile,
+	} {
 		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, name))))
 	}
 	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)

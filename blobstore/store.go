@@ -42,6 +42,7 @@ type Store struct {
 	opts   Options
 	log    *slog.Logger
 	format format
+	pace   pace
 
 	pushing struct { // the lease of Push, made when it is first needed
 		sync.Mutex
@@ -59,7 +60,7 @@ func Open(root string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{root: root, opts: opts, log: opts.Log}
+	s := &Store{root: root, opts: opts, log: opts.Log, pace: defaultPace}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -102,6 +102,12 @@ func MkdirAll(path string, perm fs.FileMode) error {
 	return SyncDir(parent)
 }
 
+// SyncFile makes the bytes of the open file f durable; its name is its folder's (see SyncDir). After an error the file
+// is to be thrown away.
+//
+//	fsync(f)
+func SyncFile(f *os.File) error { return f.Sync() }
+
 // Move renames a file or folder: atomic, not durable. It is for moves that may be undone by a power cut without harm.
 //
 //	rename

@@ -113,6 +113,25 @@ func TestStartSyncFailsNobody(t *testing.T) {
 	durable.StartSync(f, -1, -1)
 }
 
+func TestSyncData(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.SyncData(f); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.SyncData(f); err == nil {
+		t.Error("SyncData of a closed file succeeded")
+	}
+}
+
 func TestRemoveOfNothing(t *testing.T) {
 	if err := durable.Remove(filepath.Join(t.TempDir(), "none")); err != nil {
 		t.Error(err)

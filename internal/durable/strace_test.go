@@ -32,6 +32,16 @@ var steps = map[string]struct {
 		},
 		[]string{"openat have", "fsync have", "rename have f", "openat dir", "fsync dir", "close"},
 	},
+	"SyncFile": {
+		func(dir string) error {
+			f, err := os.Open(filepath.Join(dir, "have"))
+			if err != nil {
+				return err
+			}
+			return durable.SyncFile(f)
+		},
+		[]string{"openat have", "fsync have"},
+	},
 	"StartSync": {
 		func(dir string) error {
 			f, err := os.Open(filepath.Join(dir, "have"))
@@ -41,6 +51,16 @@ var steps = map[string]struct {
 			return err
 		},
 		[]string{"openat have", "sync_file_range have"},
+	},
+	"SyncData": {
+		func(dir string) error {
+			f, err := os.Open(filepath.Join(dir, "have"))
+			if err == nil {
+				err = durable.SyncData(f)
+			}
+			return err
+		},
+		[]string{"openat have", "fdatasync have"},
 	},
 	"MkdirAll": {
 		func(dir string) error { return durable.MkdirAll(filepath.Join(dir, "a", "b"), 0o700) },
