@@ -45,6 +45,7 @@ var rooms = map[string][]string{
 
 	// Programs and rooms for tests: nothing above imports them.
 	"blobstore/storetest":   {"blobstore", "internal/durable", "internal/key"},
+	"fetch/sourcetest":      {"fetch/source", "fetch/transfer", "manifest", "manifest/tags"},
 	"internal/bench":        {"internal/registrytest", "manifest", "manifest/tags"},
 	"internal/demo":         {"internal/registrytest"},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
