@@ -2,6 +2,7 @@ package blobstore
 
 import (
 	"crypto/sha256"
+	"math"
 	"time"
 )
 
@@ -51,6 +52,29 @@ func AppendMark(key string, b []byte) []byte {
 func ParseMark(raw []byte, key string) ([]byte, bool) {
 	m, ok := parseMark(raw, key)
 	return m.append(nil, key), ok
+}
+
+// MarkOffset is the offset of the mark that raw begins with; 0 when it is none.
+func MarkOffset(raw []byte, key string) int64 {
+	m, ok := parseMark(raw, key)
+	if !ok {
+		return 0
+	}
+	return m.offset
+}
+
+// Rebooted gives records of a journal (size 32) or marks (size 128) of this boot as those of another.
+func Rebooted(raw []byte, size int64, boot string) []byte {
+	var all []byte
+	if size == recordSize {
+		have, stamp := parseJournal(raw, self().Boot, math.MaxInt64)
+		for _, e := range have {
+			all = appendRecord(all, boot, e, stamp)
+		}
+		return all
+	}
+	m, _ := parseMark(raw, self().Boot)
+	return m.append(nil, boot)
 }
 
 // SetPace makes the ingests of s that begin from now on leave marks so often.

@@ -27,6 +27,8 @@ var roles = map[string]func(ctx context.Context, root string) error{
 	"exec":   execRole,
 	"sweep":  sweepRole,
 	"resume": resumeRole,
+	"mark":   markRole,
+	"heir":   heirRole,
 	"wait":   func(context.Context, string) error { return ready("") },
 }
 
