@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -111,6 +114,101 @@ func TestAWriteThatFailedIsWrittenAgain(t *testing.T) {
 	write(t, in, b, 0)
 	try(t, errOf(in.Commit(t.Context())))
 	wantBlob(t, s, b)
+}
+
+// A disk that fills while many write: each is told so, what was written is resumed when there is room, and no byte of it
+// is missing.
+func TestAFullDiskAndManyWriters(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	disk := mounted(t, 12)
+	s := checked(t, filepath.Join(disk, "store"), quiet)
+	b := content(10<<20, 1)
+	in := ingest(t, newLease(t, s), want(b))
+	ballast := filepath.Join(disk, "ballast")
+	try(t, os.WriteFile(ballast, make([]byte, 6<<20), 0o600))
+	const writers, piece = 8, 128 << 10
+	var full atomic.Int64
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for off := w * piece; off < len(b); off += writers * piece {
+				n, err := in.WriteAt(b[off:off+piece], int64(off))
+				switch {
+				case err == nil && n != piece, err != nil && !errors.Is(err, unix.ENOSPC):
+					t.Errorf("WriteAt = %d, %v", n, err)
+				case err != nil:
+					full.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	_, err := in.Commit(t.Context())
+	wantErr(t, "Commit", err, blobstore.ErrIncomplete)
+	if full.Load() == 0 || len(names(t, s, "blobs/sha256")) != 0 {
+		t.Errorf("%d writes found the disk full; blobs: %q", full.Load(), names(t, s, "blobs/sha256"))
+	}
+	try(t, in.Close(), os.Remove(ballast))
+
+	in = ingest(t, newLease(t, s), want(b))
+	if got := int64(len(b)) - full.Load()*piece; in.Resumed() != got {
+		t.Errorf("Resumed = %d, want %d", in.Resumed(), got)
+	}
+	for off, n := in.Missing(); n > 0; off, n = in.Missing() {
+		write(t, in, b[off:off+n], off)
+	}
+	try(t, errOf(in.Commit(t.Context())))
+	wantBlob(t, s, b)
+}
+
+// failing is a file system whose disk has no room for what it took: ext4 in a sparse image on a tmpfs.
+func failing(t *testing.T, mib, room int) string {
+	t.Helper()
+	mkfs, err := exec.LookPath("mkfs.ext4")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("making a file system whose disk fails takes root and mkfs.ext4")
+	}
+	under, disk := mounted(t, room), t.TempDir()
+	image := filepath.Join(under, "image")
+	try(t, os.WriteFile(image, nil, 0o600), os.Truncate(image, int64(mib)<<20))
+	if out, err := exec.CommandContext(t.Context(), mkfs, "-q", "-O", "^has_journal", image).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), "mount", "-o", "loop,errors=continue", image, disk).CombinedOutput(); err != nil {
+		t.Skipf("this machine does not mount an image: %v: %s", err, out)
+	}
+	t.Cleanup(func() { try(t, unix.Unmount(disk, unix.MNT_DETACH)) })
+	return disk
+}
+
+// A sync that fails says once that bytes are lost; a later one may succeed without them. So the ingest ends, and nothing
+// of it is resumed.
+func TestAFailedSyncIsFinal(t *testing.T) {
+	disk := failing(t, 128, 24)
+	s := open(t, filepath.Join(disk, "store"), quiet)
+	blobstore.SetPace(s, 1<<40, 1<<40, time.Nanosecond) // a watermark whenever there is none under way
+	b := content(64<<20, 1)
+	in := ingest(t, newLease(t, s), want(b))
+	var err error
+	for off := 0; off < len(b) && err == nil; off += 1 << 20 {
+		_, err = in.WriteAt(b[off:off+1<<20], int64(off))
+	}
+	if err == nil {
+		_, err = in.Commit(t.Context())
+	}
+	if err == nil {
+		t.Fatal("64 MiB were committed to a disk of 24")
+	}
+	t.Log(err)
+	_ = in.Close()
+	if got := names(t, s, "blobs/sha256"); len(got) != 0 {
+		t.Errorf("published: %q", got)
+	}
+	if left := names(t, s, "ingest"); len(left) != 0 {
+		t.Errorf("ingest/ holds %q", left)
+	}
 }
 
 // A Hold that the disk cut short must not swallow the one that comes after it.

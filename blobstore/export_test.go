@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"math"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Extents gives the tests the set that an ingest keeps its ranges in.
@@ -90,6 +92,9 @@ func ReadBack(in *Ingest) int64 {
 	<-h.done
 	return h.size - h.from
 }
+
+// WriterHas is what Want.Waiting is told of the writer of d.
+func WriterHas(s *Store, d digest.Digest) int64 { return s.writerHas(d.Encoded()) }
 
 // Boot is the id of this boot, as the files of a partial have it.
 func Boot() string { return self().Boot }

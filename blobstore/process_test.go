@@ -29,6 +29,10 @@ var roles = map[string]func(ctx context.Context, root string) error{
 	"resume": resumeRole,
 	"mark":   markRole,
 	"heir":   heirRole,
+	"relay":  relayRole,
+	"feed":   feedRole,
+
+	"feed-named": feedNamedRole,
 	"wait":   func(context.Context, string) error { return ready("") },
 }
 
@@ -159,6 +163,7 @@ func ready(what string) error {
 type child struct {
 	t   testing.TB
 	cmd *exec.Cmd
+	in  io.Writer
 	out *bufio.Reader
 	err *bytes.Buffer
 }
@@ -174,7 +179,7 @@ func start(tb testing.TB, role, root string, set ...func(*exec.Cmd)) *child {
 	}
 	out, err := c.cmd.StdoutPipe()
 	try(tb, err)
-	_, err = c.cmd.StdinPipe()
+	c.in, err = c.cmd.StdinPipe()
 	try(tb, err)
 	c.out = bufio.NewReader(out)
 	try(tb, c.cmd.Start())
