@@ -13,6 +13,7 @@ import (
 	"github.com/mstore/mstore/export"
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/fetch/registry"
+	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
 	"github.com/mstore/mstore/quarantine"
@@ -28,6 +29,8 @@ type Options struct {
 	PlainHTTP []string
 	// HTTP carries every request. Nil is a client with the proxy settings of the environment.
 	HTTP *http.Client
+	// Limits are on all transfers of the Store together: connections, bandwidth, memory.
+	Limits transfer.Limits
 	// UserAgent names the program to registries. Empty: "mstore".
 	UserAgent string
 	// Log gets what is worth a line. Nil: slog.Default.
@@ -49,6 +52,7 @@ type Store struct {
 	tags     *tags.Tags
 	views    *export.Views
 	ward     *quarantine.Ward
+	engine   *transfer.Engine
 	registry *registry.Client
 }
 
@@ -83,6 +87,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(err, s.blobs.Close())
 	}
+	s.engine = transfer.New(opts.Limits)
 	s.registry = newRegistry(opts)
 	return s, nil
 }
@@ -109,7 +114,7 @@ func (s *Store) Blobs() *blobstore.Store { return s.blobs }
 func (s *Store) withheld(d digest.Digest) bool { return s.ward.Withheld(d) }
 
 func (s *Store) puller() *fetch.Puller {
-	return &fetch.Puller{Store: s.blobs, Tags: s.tags, Log: s.log, Events: s.opts.Events}
+	return &fetch.Puller{Store: s.blobs, Tags: s.tags, Engine: s.engine, Log: s.log, Events: s.opts.Events}
 }
 
 func (s *Store) collector() *gc.Collector {

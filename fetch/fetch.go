@@ -29,6 +29,7 @@ var ErrPinned = errors.New("the reference names another digest")
 type Puller struct {
 	Store  *blobstore.Store
 	Tags   *tags.Tags
+	Engine *transfer.Engine
 	Log    *slog.Logger
 	Events func(Event) // told from several goroutines; nil: nobody is told
 }

@@ -51,7 +51,7 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 		err = copyFile(ctx, in, from.path(), file)
 	default:
 		var stats transfer.Stats
-		stats, err = transfer.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
+		stats, err = j.puller.Engine.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
 		if err == nil {
 			in.SetSize(stats.End) // where it was not known
 		}

@@ -28,7 +28,7 @@ func newPuller(t *testing.T) *fetch.Puller {
 	store := storetest.New(t, blobstore.Options{Log: log})
 	named, err := tags.Open(store.Root(), tags.Options{})
 	try(t, err)
-	return &fetch.Puller{Store: store, Tags: named, Log: log}
+	return &fetch.Puller{Store: store, Tags: named, Engine: transfer.New(transfer.Limits{}), Log: log}
 }
 
 func try(t *testing.T, errs ...error) {

@@ -33,7 +33,7 @@ func (s *sink) WriteAt(p []byte, off int64) (int, error) {
 	return copy(s.bytes[off:], p), nil
 }
 
-func (s *sink) Missing() (off, n int64) { return s.have, int64(len(s.bytes)) - s.have }
+func (s *sink) MissingFrom(int64) (off, n int64) { return s.have, int64(len(s.bytes)) - s.have }
 
 // contents fetches the files of a model from its origins, each from an offset on.
 func contents(t *testing.T, m *source.Model) map[string]string {
@@ -42,7 +42,7 @@ func contents(t *testing.T, m *source.Model) map[string]string {
 	for _, f := range m.Manifest.Files {
 		for from := range min(f.Descriptor.Size, 3) + 1 {
 			s := &sink{make([]byte, f.Descriptor.Size), from}
-			if _, err := transfer.Run(t.Context(), s, m.Origins(f.Descriptor), transfer.Options{}); err != nil {
+			if _, err := transfer.New(transfer.Limits{}).Run(t.Context(), s, m.Origins(f.Descriptor), transfer.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			if from == 0 {

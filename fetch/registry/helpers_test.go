@@ -152,7 +152,7 @@ func (b *buffer) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (b *buffer) Missing() (off, n int64) {
+func (b *buffer) MissingFrom(int64) (off, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.have, int64(len(b.data)) - b.have
@@ -162,7 +162,7 @@ func (b *buffer) Missing() (off, n int64) {
 func fetch(t *testing.T, m *source.Model, desc ocispec.Descriptor) ([]byte, transfer.Stats, error) {
 	t.Helper()
 	sink := newBuffer(desc.Size)
-	stats, err := transfer.Run(t.Context(), sink, m.Origins(desc), quick)
+	stats, err := transfer.New(transfer.Limits{}).Run(t.Context(), sink, m.Origins(desc), quick)
 	return sink.data, stats, err
 }
 

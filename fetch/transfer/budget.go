@@ -19,26 +19,24 @@ const (
 	refill = 64 << 10
 )
 
-// budget is how many tries are left. What is spent grows by one with each failure and shrinks with progress; it is
+// budget is how many tries are used up. What is spent grows by one with each failure and shrinks with progress; it is
 // also how far the backoff has gone.
-type budget struct {
-	opts  Options
-	spent float64
-}
+type budget struct{ spent float64 }
 
-func newBudget(opts Options) *budget { return &budget{opts: opts} }
-
-// spend takes a failure after got bytes of progress and says how long to wait; ok is false when nothing is left.
-func (b *budget) spend(err error, got int64) (wait time.Duration, ok bool) {
+// spend takes a failure after got bytes of progress and says how long to wait; ok is false when nothing is left. The
+// first failure after progress costs no wait: a connection that broke is replaced at once.
+func (b *budget) spend(opts Options, err error, got int64) (wait time.Duration, ok bool) {
 	b.spent = max(0, b.spent-float64(got)/refill) + 1
-	if b.spent > float64(max(0, b.opts.Retries)) {
+	if b.spent > float64(max(0, opts.Retries)) {
 		return 0, false
 	}
-	most := baseWait
-	for range int(b.spent) - 1 {
-		most = min(2*most, mostWait)
+	if got < refill || b.spent > 1 {
+		most := baseWait
+		for range int(b.spent) - 1 {
+			most = min(2*most, mostWait)
+		}
+		wait = opts.Jitter(most)
 	}
-	wait = b.opts.Jitter(most)
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		wait = max(wait, min(status.RetryAfter, MaxRetryAfter))
 	}
@@ -46,11 +44,11 @@ func (b *budget) spend(err error, got int64) (wait time.Duration, ok bool) {
 }
 
 // usedUp is err when the budget had an end.
-func (b *budget) usedUp(err error) error {
-	if b.opts.Retries <= 0 {
+func (o Options) usedUp(err error) error {
+	if o.Retries <= 0 {
 		return err
 	}
-	return fmt.Errorf("given up after %d retries: %w", b.opts.Retries, err)
+	return fmt.Errorf("given up after %d retries: %w", o.Retries, err)
 }
 
 // Retry calls try until it succeeds, fails with an error that is not worth a retry, or the retries of opts are used
@@ -58,7 +56,7 @@ func (b *budget) usedUp(err error) error {
 // ctx's.
 func Retry(ctx context.Context, opts Options, try func(ctx context.Context) error) error {
 	opts = opts.withDefaults()
-	b := newBudget(opts)
+	var b budget
 	for attempt := 1; ; attempt++ {
 		err := try(ctx)
 		if err == nil {
@@ -70,9 +68,9 @@ func Retry(ctx context.Context, opts Options, try func(ctx context.Context) erro
 		if !Retryable(err) {
 			return err
 		}
-		wait, ok := b.spend(err, 0)
+		wait, ok := b.spend(opts, err, 0)
 		if !ok {
-			return b.usedUp(err)
+			return opts.usedUp(err)
 		}
 		if opts.Retry != nil {
 			opts.Retry(attempt, wait, err)

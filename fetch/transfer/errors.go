@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -87,6 +88,28 @@ func Retryable(err error) bool {
 		return dns.IsTimeout || dns.IsTemporary
 	}
 	return isTimeout(err) || isBroken(err)
+}
+
+// isRefusal tells of an answer that says that there are too many requests.
+func isRefusal(err error) bool {
+	status, ok := errors.AsType[*StatusError](err)
+	return ok && (status.Status == http.StatusTooManyRequests || status.Status == http.StatusServiceUnavailable)
+}
+
+// causeOf is the kind of a failure, as Stats counts them.
+func causeOf(err error) string {
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		return strconv.Itoa(status.Status)
+	}
+	switch {
+	case isTimeout(err):
+		return "stall"
+	case errors.Is(err, ErrRange):
+		return "range"
+	case errors.Is(err, ErrInterrupted), isBroken(err):
+		return "broken"
+	}
+	return "other"
 }
 
 func isTimeout(err error) bool {

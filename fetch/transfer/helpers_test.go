@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,50 +26,73 @@ func blob(n int) []byte {
 	return b
 }
 
-// sink is a blob in memory that begins with a part it had before.
+// run is one transfer of an engine of its own.
+func run(ctx context.Context, s transfer.Sink, origins []transfer.Origin, opts transfer.Options) (transfer.Stats, error) {
+	return transfer.New(transfer.Limits{}).Run(ctx, s, origins, opts)
+}
+
+// sink is a blob in memory that begins with a part it had before. What is written twice is an error.
 type sink struct {
+	mu      sync.Mutex
 	data    []byte
-	have    int64
-	unknown bool // its size is not known
-	had     int64
+	gaps    [][2]int64
+	unknown bool  // its size is not known
 	err     error // of the next write
 }
 
 func newSink(size, had int) *sink {
-	s := &sink{data: make([]byte, size), have: int64(had), had: int64(had)}
+	s := &sink{data: make([]byte, size), gaps: [][2]int64{{int64(had), int64(size)}}}
 	copy(s.data, blob(size)[:had])
+	if had == size {
+		s.gaps = nil
+	}
 	return s
 }
 
+// newUnknown is a sink whose size is not known.
+func newUnknown(had int) *sink { return &sink{data: blob(had), unknown: true} }
+
 func (s *sink) WriteAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := off + int64(len(p))
 	switch {
 	case s.err != nil:
 		return 0, s.err
-	case off != s.have:
-		return 0, errors.New("a gap, or bytes that were there")
-	case s.unknown:
-		s.data = append(s.data[:off], p...)
-	case off+int64(len(p)) > int64(len(s.data)):
-		return 0, errors.New("bytes past the end")
-	default:
-		copy(s.data[off:], p)
+	case s.unknown && off == int64(len(s.data)):
+		s.data = append(s.data, p...)
+		return len(p), nil
 	}
-	s.have += int64(len(p))
-	return len(p), nil
+	for i, g := range s.gaps {
+		if g[0] <= off && end <= g[1] {
+			rest := append([][2]int64{{g[0], off}, {end, g[1]}}, s.gaps[i+1:]...)
+			s.gaps = slices.DeleteFunc(append(s.gaps[:i:i], rest...), func(g [2]int64) bool { return g[0] == g[1] })
+			return copy(s.data[off:], p), nil
+		}
+	}
+	return 0, errors.New("bytes that were there, or past the end")
 }
 
-func (s *sink) Missing() (off, n int64) {
+func (s *sink) MissingFrom(at int64) (off, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.unknown {
-		return s.have, -1
+		return max(at, int64(len(s.data))), -1
 	}
-	return s.have, int64(len(s.data)) - s.have
+	for _, g := range s.gaps {
+		if at < g[1] {
+			at = max(at, g[0])
+			return at, g[1] - at
+		}
+	}
+	return int64(len(s.data)), 0
 }
 
 // wantBlob fails unless the sink is whole and right.
 func (s *sink) wantBlob(t *testing.T, size int) {
 	t.Helper()
-	if int(s.have) != size || sha256.Sum256(s.data) != sha256.Sum256(blob(size)) {
-		t.Errorf("the sink has %d of %d bytes, or wrong ones", s.have, size)
+	if len(s.gaps) != 0 || len(s.data) != size || sha256.Sum256(s.data) != sha256.Sum256(blob(size)) {
+		t.Errorf("the sink has %d bytes without %v of %d, or wrong ones", len(s.data), s.gaps, size)
 	}
 }
 

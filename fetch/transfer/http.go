@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bufio"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -58,13 +59,17 @@ func NewAnswer(resp *http.Response, off, n int64) (_ *Answer, err error) {
 }
 
 // identity is the body of a 200 without its Content-Encoding. A server that says gzip of a file that is stored as gzip
-// (a common misconfiguration) is recognised by the length.
+// (a common misconfiguration) is recognised by the length, and one that says it of any file by how that begins.
 func identity(resp *http.Response, off, n int64) (io.ReadCloser, error) {
 	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); {
 	case encoding == "" || encoding == "identity" || n >= 0 && resp.ContentLength == off+n:
 		return resp.Body, nil
 	case encoding == "gzip" || encoding == "x-gzip":
-		z, err := gzip.NewReader(resp.Body)
+		body := bufio.NewReader(resp.Body)
+		if magic, err := body.Peek(2); err == nil && (magic[0] != 0x1f || magic[1] != 0x8b) {
+			return &decoded{body, resp.Body}, nil // it is not, whatever was said
+		}
+		z, err := gzip.NewReader(body)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrInterrupted, err)
 		}
@@ -73,13 +78,11 @@ func identity(resp *http.Response, off, n int64) (io.ReadCloser, error) {
 	return nil, errors.New("the server compresses what must not be: Content-Encoding " + Clean(resp.Header.Get("Content-Encoding")))
 }
 
-// decoded is a gzip body that closes what it reads from.
+// decoded is a body that is read through something.
 type decoded struct {
-	*gzip.Reader
-	under io.Closer
+	io.Reader
+	io.Closer
 }
-
-func (d *decoded) Close() error { return errors.Join(d.Reader.Close(), d.under.Close()) }
 
 // partial is where the body of a 206 begins.
 func partial(resp *http.Response, off, n int64) (int64, error) {

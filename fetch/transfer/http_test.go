@@ -139,7 +139,7 @@ func TestUnknownEncodingIsRefused(t *testing.T) {
 	if _, err := transfer.NewAnswer(answer(200, "xx", "Content-Encoding", "br"), 0, 9); err == nil || transfer.Retryable(err) {
 		t.Errorf("Answer with brotli = %v", err)
 	}
-	if _, err := transfer.NewAnswer(answer(200, "no gzip", "Content-Encoding", "gzip"), 0, 9); !errors.Is(err, transfer.ErrInterrupted) {
+	if _, err := transfer.NewAnswer(answer(200, "\x1f\x8bno gzip", "Content-Encoding", "gzip"), 0, 9); !errors.Is(err, transfer.ErrInterrupted) {
 		t.Errorf("Answer with gzip that is none = %v", err)
 	}
 }

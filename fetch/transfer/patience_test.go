@@ -55,7 +55,7 @@ func waits(t *testing.T, err error, opts transfer.Options) []time.Duration {
 			got = append(got, wait)
 		}
 		var sum time.Duration
-		_, failed := transfer.Run(t.Context(), newSink(9, 0), []transfer.Origin{failing(err)}, opts)
+		_, failed := run(t.Context(), newSink(9, 0), []transfer.Origin{failing(err)}, opts)
 		for _, w := range got {
 			sum += w
 		}
@@ -115,7 +115,7 @@ func TestAnotherOriginIsNotWaitedFor(t *testing.T) {
 			return io.NopCloser(bytes.NewReader(blob(9))), 0, nil
 		})
 		s := newSink(9, 0)
-		_, err := transfer.Run(t.Context(), s, []transfer.Origin{failing(io.EOF), good}, transfer.Options{Jitter: longest})
+		_, err := run(t.Context(), s, []transfer.Origin{failing(io.EOF), good}, transfer.Options{Jitter: longest})
 		if err != nil || time.Since(start) != 0 {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
@@ -130,7 +130,7 @@ func TestDripEnds(t *testing.T) {
 		drip := fake(func(ctx context.Context, off, _ int64) (io.ReadCloser, int64, error) {
 			return &slow{ctx, time.Second, blob(1 << 20)[off:]}, off, nil
 		})
-		stats, err := transfer.Run(t.Context(), newSink(1<<20, 0), []transfer.Origin{drip}, transfer.Options{})
+		stats, err := run(t.Context(), newSink(1<<20, 0), []transfer.Origin{drip}, transfer.Options{})
 		var stall *transfer.StallError
 		if !errors.As(err, &stall) || stall.Bytes == 0 {
 			t.Errorf("Run = %v, want a StallError that counts bytes", err)
@@ -152,7 +152,7 @@ func TestSlowButSteadyIsEndured(t *testing.T) {
 			return &slow{ctx, time.Second / 2048, blob(size)[off:]}, off, nil
 		})
 		s := newSink(size, 0)
-		if stats, err := transfer.Run(t.Context(), s, []transfer.Origin{steady}, transfer.Options{}); err != nil || stats.Retries != 0 {
+		if stats, err := run(t.Context(), s, []transfer.Origin{steady}, transfer.Options{}); err != nil || stats.Retries != 0 {
 			t.Fatalf("%+v, %v", stats, err)
 		}
 		s.wantBlob(t, size)
@@ -167,7 +167,7 @@ func TestCutsEndWithoutProgress(t *testing.T) {
 			tries++
 			return io.NopCloser(bytes.NewReader(blob(1 << 20)[off : off+1])), off, nil
 		})
-		_, err := transfer.Run(t.Context(), newSink(1<<20, 0), []transfer.Origin{cut}, transfer.Options{})
+		_, err := run(t.Context(), newSink(1<<20, 0), []transfer.Origin{cut}, transfer.Options{})
 		if !errors.Is(err, transfer.ErrInterrupted) || tries != transfer.DefaultRetries+1 {
 			t.Errorf("after %d tries: %v", tries, err)
 		}
@@ -194,7 +194,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(time.Second, func() { cancel(why) })
 				start := time.Now()
-				_, err := transfer.Run(ctx, newSink(9, 0), []transfer.Origin{o}, transfer.Options{})
+				_, err := run(ctx, newSink(9, 0), []transfer.Origin{o}, transfer.Options{})
 				if !errors.Is(err, why) || time.Since(start) != time.Second {
 					t.Errorf("after %v: %v", time.Since(start), err)
 				}
@@ -212,7 +212,7 @@ func TestErrorsOfTheSinkAreFinal(t *testing.T) {
 		tries++
 		return io.NopCloser(bytes.NewReader(blob(blobSize))), 0, nil
 	})
-	if _, err := transfer.Run(t.Context(), s, []transfer.Origin{o}, nowait()); !errors.Is(err, full) || tries != 1 {
+	if _, err := run(t.Context(), s, []transfer.Origin{o}, nowait()); !errors.Is(err, full) || tries != 1 {
 		t.Errorf("Run = %v after %d tries", err, tries)
 	}
 }

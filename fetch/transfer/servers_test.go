@@ -161,7 +161,7 @@ func TestServersThatMisbehave(t *testing.T) {
 		for _, had := range []int{0, 1, 512<<10 + 7, blobSize - 1} {
 			t.Run(fmt.Sprint(name, "/", had), func(t *testing.T) {
 				s := newSink(blobSize, had)
-				stats, err := transfer.Run(t.Context(), s, []transfer.Origin{serve(t, handler)}, nowait())
+				stats, err := run(t.Context(), s, []transfer.Origin{serve(t, handler)}, nowait())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,7 +195,7 @@ func TestServersThatCannotBeOvercome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int64
 			o := serve(t, func(w http.ResponseWriter, r *http.Request) { asked.Add(1); c.handler(w, r) })
-			_, err := transfer.Run(t.Context(), newSink(blobSize, 100), []transfer.Origin{o}, nowait())
+			_, err := run(t.Context(), newSink(blobSize, 100), []transfer.Origin{o}, nowait())
 			if !c.is(err) {
 				t.Errorf("Run = %v", err)
 			}
@@ -228,7 +228,7 @@ func TestOriginsInTurn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bad.Store(0)
 			s := newSink(blobSize, 0)
-			if _, err := transfer.Run(t.Context(), s, c.origins, nowait()); err != nil {
+			if _, err := run(t.Context(), s, c.origins, nowait()); err != nil {
 				t.Fatal(err)
 			}
 			s.wantBlob(t, blobSize)
@@ -237,10 +237,10 @@ func TestOriginsInTurn(t *testing.T) {
 			}
 		})
 	}
-	if _, err := transfer.Run(t.Context(), newSink(9, 0), nil, nowait()); err == nil {
+	if _, err := run(t.Context(), newSink(9, 0), nil, nowait()); err == nil {
 		t.Error("no origin, and no error")
 	}
-	_, err := transfer.Run(t.Context(), newSink(9, 0), []transfer.Origin{broken(404), broken(410)}, nowait())
+	_, err := run(t.Context(), newSink(9, 0), []transfer.Origin{broken(404), broken(410)}, nowait())
 	var code *transfer.StatusError
 	if !errors.As(err, &code) || code.Status != 410 {
 		t.Errorf("when no origin has it: %v, want what the last one said", err)
@@ -258,7 +258,7 @@ func TestClosedRanges(t *testing.T) {
 		good(w, r)
 	})
 	for _, had := range []int{0, 77} {
-		if _, err := transfer.Run(t.Context(), newSink(blobSize, had), []transfer.Origin{o}, nowait()); err != nil {
+		if _, err := run(t.Context(), newSink(blobSize, had), []transfer.Origin{o}, nowait()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -280,26 +280,24 @@ func TestUnknownSize(t *testing.T) {
 		"resumed at the end": {good, blobSize}, // 416 bytes */N
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSink(blobSize, c.had)
-			s.data, s.unknown = s.data[:c.had], true
-			stats, err := transfer.Run(t.Context(), s, []transfer.Origin{serve(t, c.handler)}, nowait())
+			s := newUnknown(c.had)
+			stats, err := run(t.Context(), s, []transfer.Origin{serve(t, c.handler)}, nowait())
 			if err != nil || stats.End != blobSize {
 				t.Fatalf("Run = %+v, %v; want the end at %d", stats, err, blobSize)
 			}
 			s.wantBlob(t, blobSize)
 		})
 	}
-	s := newSink(blobSize+9, blobSize+9)
-	s.unknown = true
-	if _, err := transfer.Run(t.Context(), s, []transfer.Origin{serve(t, good)}, nowait()); err == nil {
+	s := newUnknown(blobSize + 9)
+	if _, err := run(t.Context(), s, []transfer.Origin{serve(t, good)}, nowait()); err == nil {
 		t.Error("a part that is longer than the blob was taken for it") // 416 with another N
 	}
 }
 
 func TestWhatIsWholeIsNotAskedFor(t *testing.T) {
 	o := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the origin was asked") })
-	stats, err := transfer.Run(t.Context(), newSink(9, 9), []transfer.Origin{o}, nowait())
-	if err != nil || stats != (transfer.Stats{}) {
+	stats, err := run(t.Context(), newSink(9, 9), []transfer.Origin{o}, nowait())
+	if err != nil || stats.Bytes+stats.Wasted != 0 {
 		t.Errorf("Run = %+v, %v", stats, err)
 	}
 }
@@ -321,7 +319,7 @@ func TestSilence(t *testing.T) {
 			s := newSink(blobSize, 0)
 			var seen error
 			opts.Retry = func(_ int, _ time.Duration, err error) { seen = err }
-			if _, err := transfer.Run(t.Context(), s, []transfer.Origin{o}, opts); err != nil {
+			if _, err := run(t.Context(), s, []transfer.Origin{o}, opts); err != nil {
 				t.Fatal(err)
 			}
 			s.wantBlob(t, blobSize)

@@ -1,0 +1,172 @@
+package transfer
+
+import (
+	"time"
+)
+
+const (
+	leastChunk = 2 << 20
+	// nearChunk is the longest range of a host nearby: short ranges keep what is in flight close to the front, where
+	// the hash follows, so that it is read back from the cache of the processor.
+	nearChunk = 8 << 20
+	// farChunk is the longest of a host far away, where each range costs a round trip.
+	farChunk = 64 << 20
+	// trips is how many round trips a range should last, so that waiting for the next is two per cent.
+	trips = 50
+	// patience is how long a range may last at the speed of the host's others.
+	patience = 8 // s
+	// leastWindow is how far beyond the front a range may begin.
+	leastWindow = 32 << 20
+
+	// leastSplit is the least that is taken over from a span that is not stalled.
+	leastSplit = 512 << 10
+	// stalled is how long nothing may come before another connection is tried; it doubles with each try.
+	stalled = 2 * time.Second
+)
+
+// chunk is how many bytes of a gap to ask p for. The less is left, the less it is, so that all end at one time.
+func (r *run) chunk(p *peer) int64 {
+	if r.engine.limits.ChunkSize > 0 {
+		return r.engine.limits.ChunkSize
+	}
+	limit, latency, speed := p.lane.state()
+	most := int64(nearChunk)
+	if latency >= far/5 { //nolint:mnd // a fifth: a millisecond or two is a network nearby
+		most = min(farChunk, max(nearChunk, int64(trips*latency.Seconds()*speed)))
+	}
+	if speed > 0 {
+		most = min(most, int64(patience*speed))
+	}
+	share := r.left() / int64(2*limit)
+	return max(leastChunk, min(most, share))
+}
+
+// left is how many bytes are missing.
+func (r *run) left() (n int64) {
+	for _, g := range r.gaps {
+		n += g.end - g.start
+	}
+	for _, s := range r.spans {
+		pos, end := s.bounds()
+		n += end - pos
+	}
+	return n
+}
+
+// front is the lowest byte that is missing.
+func (r *run) front() int64 {
+	front := r.end
+	if len(r.gaps) > 0 {
+		front = r.gaps[0].start
+	}
+	for _, s := range r.spans {
+		pos, _ := s.bounds()
+		front = min(front, pos)
+	}
+	return front
+}
+
+// next is the lowest gap that may be asked for now, by its index; where there is none, it is negative, and wait is how
+// long that will be so at the most.
+func (r *run) next(p *peer, now time.Time) (i int, wait time.Duration) {
+	wait = time.Hour
+	if len(r.gaps) == 0 || (r.end < 0 || p.whole) && len(r.spans) > 0 {
+		return -1, wait
+	}
+	limit, _, _ := p.lane.state()
+	horizon := r.front() + max(leastWindow, int64(3*limit)*r.chunk(p)) //nolint:mnd // two more than are in flight
+	for i, g := range r.gaps {
+		switch {
+		case g.start > horizon && r.end >= 0:
+			return -1, wait
+		case !g.after.After(now):
+			return i, 0
+		}
+		wait = min(wait, g.after.Sub(now))
+	}
+	return -1, wait
+}
+
+// take makes a span of the lowest gap; nil when there is none for now.
+func (r *run) take(p *peer, now time.Time) *span {
+	i, _ := r.next(p, now)
+	if i < 0 {
+		return nil
+	}
+	g := r.gaps[i]
+	if p.whole || r.end < 0 { // one stream brings all of it
+		r.gaps = nil
+		return &span{pos: g.start, end: r.end, budget: g.budget}
+	}
+	n := r.chunk(p)
+	if g.end-g.start < n+n/2 {
+		n = g.end - g.start
+	}
+	if r.gaps[i].start += n; r.gaps[i].start == g.end {
+		r.gaps = append(r.gaps[:i], r.gaps[i+1:]...)
+	}
+	return &span{pos: g.start, end: g.start + n, budget: g.budget}
+}
+
+// victim is the span whose rest p should help with: one that is stalled, else the one that would take longest; nil
+// when none is worth it.
+func (r *run) victim(p *peer, now time.Time) *span {
+	if p.whole || r.end < 0 {
+		return nil
+	}
+	_, latency, _ := p.lane.state()
+	var worst *span
+	longest := (100*time.Millisecond + 4*latency).Seconds() //nolint:mnd // what a new request costs, and then some
+	for _, s := range r.spans {
+		if s.stalled(now) {
+			return s
+		}
+		pos, end := s.bounds()
+		_, speed, _ := s.pace(now)
+		if end-pos < 2*leastSplit || speed == 0 {
+			continue
+		}
+		if takes := float64(end-pos) / speed; takes > longest {
+			worst, longest = s, takes
+		}
+	}
+	return worst
+}
+
+// stalled tells whether nothing has come for so long that another connection should be tried.
+func (s *span) stalled(now time.Time) bool {
+	_, _, idle := s.pace(now)
+	return idle > stalled<<min(int(s.budget.spent), 5) //nolint:mnd // a minute
+}
+
+// takeOver makes a span of what another one is slow with; nil when there is none. A stalled one ends, which counts as a
+// try; of another one the share is taken that p can bring in the time in which the other brings the rest.
+func (r *run) takeOver(p *peer, now time.Time) *span {
+	s := r.victim(p, now)
+	if s == nil {
+		return nil
+	}
+	b := s.budget
+	at, end := s.bounds()
+	dead := s.stalled(now)
+	if dead {
+		b.spent++
+	} else {
+		_, _, mine := p.lane.state()
+		_, theirs, _ := s.pace(now)
+		if mine <= 0 {
+			mine = theirs
+		}
+		at += max(leastSplit, min(end-at-leastSplit, int64(float64(end-at)*theirs/(theirs+mine))))
+	}
+	from, to := s.cut(at)
+	if from == to {
+		return nil
+	}
+	if dead {
+		s.cancel(errTaken)
+	}
+	r.stats.Takeovers++
+	r.opts.Log.Debug("range taken over", "host", p.host, "from", from, "to", to, "stalled", dead)
+	return &span{pos: from, end: to, budget: b}
+}

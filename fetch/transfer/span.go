@@ -1,0 +1,85 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// gap is a range that is missing and that nobody is fetching.
+type gap struct {
+	start, end int64
+	budget     budget    // what failed tries of it have cost
+	after      time.Time // not to be asked for before
+}
+
+// span is a range that is being fetched, by one goroutine. Whoever has nothing to do may take over the rest of it, or
+// a part: the end moves down then.
+type span struct {
+	peer   *peer
+	ticket *ticket
+	cancel context.CancelCauseFunc
+	began  time.Time
+	budget budget
+
+	mu   sync.Mutex
+	pos  int64 // where the next byte belongs
+	end  int64 // negative when not known
+	got  int64 // bytes that came
+	last time.Time
+}
+
+// want is how many bytes to read next, at most n: 0 when the span has all.
+func (s *span) want(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end < 0 {
+		return n
+	}
+	return int(min(int64(n), s.end-s.pos))
+}
+
+// claim takes n bytes that came: the first keep of them belong at off, and the rest is somebody else's by now.
+func (s *span) claim(n int) (off int64, keep int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	off, keep = s.pos, n
+	if s.end >= 0 {
+		keep = int(min(int64(n), s.end-s.pos))
+	}
+	s.pos += int64(keep)
+	s.got += int64(n)
+	if n > 0 {
+		s.last = time.Now()
+	}
+	return off, keep
+}
+
+// bounds are the rest of the span.
+func (s *span) bounds() (pos, end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pos, s.end
+}
+
+// pace is what came, how fast, and how long nothing has come.
+func (s *span) pace(now time.Time) (got int64, speed float64, idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if took := now.Sub(s.began).Seconds(); took > 0 {
+		speed = float64(s.got) / took
+	}
+	return s.got, speed, now.Sub(s.last)
+}
+
+// cut takes what follows at away, and tells what that was: nothing when the span has gone past it.
+func (s *span) cut(at int64) (start, end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start, end = max(at, s.pos), s.end
+	if start >= end {
+		return 0, 0
+	}
+	s.end = start
+	return start, end
+}
