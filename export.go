@@ -16,7 +16,8 @@ import (
 
 // ExportOptions say how an export goes. The zero value is the default.
 type ExportOptions struct {
-	Mode export.Mode // empty: reflink, else hard link (not as root), else copy
+	Mode   export.Mode   // empty: reflink, else hard link (not as root), else copy
+	Layout export.Layout // empty: export.LayoutFiles
 }
 
 // Exported is what an export made.
@@ -25,9 +26,13 @@ type Exported struct {
 	Dir string // absolute
 }
 
-// Export writes the files of a model into the folder dir, which is made when it is missing. Each file appears whole or
+// Export writes the files of a model into the folder dir, which is made when it is missing; or with a layout, adds the
+// model to a folder of another tool: see the layouts of package export for what each has. Each file appears whole or
 // not at all; one that is there with the same bytes stays; one with others is ErrUsage, before anything is written. No
 // file that may be written shares its bytes with the store.
+//
+// In a layout the model has the name that its name in the store, or the hub that it came from, gives it. ErrUsage says
+// so where a layout can have no such name, or no such model.
 func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (_ *Exported, err error) {
 	defer classify(&err)
 	use, err := s.hold(name)
@@ -42,8 +47,7 @@ func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (
 	if s.holds(abs) {
 		return nil, usagef("%s is in the store: export to a folder of its own", abs)
 	}
-	err = export.Files(ctx, s.blobs, use.manifest, abs, export.Options{Mode: o.Mode, Progress: s.exporting(use)})
-	if err != nil {
+	if err := s.export(ctx, use, abs, o); err != nil {
 		return nil, err
 	}
 	return &Exported{use.Model, abs}, nil
@@ -66,19 +70,22 @@ func (s *Store) holds(path string) bool {
 	return false
 }
 
-// exporting tells of an export: one count for the whole model, as its files may share blobs.
-func (s *Store) exporting(use *Use) func(n int64) {
-	var total int64
-	for _, f := range use.manifest.Files {
-		total += f.Descriptor.Size
-	}
-	e := Event{Kind: fetch.Resolved, Model: use.Name, Digest: use.Digest, Size: total, Files: len(use.manifest.Files)}
-	s.emit(e)
+// exporting are the options of an export that tells of itself: one count for the whole model, as its files may share
+// blobs.
+func (s *Store) exporting(use *Use, mode export.Mode) export.Options {
+	e := Event{Model: use.Name, Digest: use.Digest}
 	var done atomic.Int64
-	return func(n int64) {
-		e := e
-		e.Kind, e.Done = fetch.Progress, done.Add(n)
-		s.emit(e)
+	return export.Options{
+		Mode: mode,
+		Begin: func(bytes int64, files int) {
+			e.Kind, e.Size, e.Files = fetch.Resolved, bytes, files
+			s.emit(e)
+		},
+		Progress: func(n int64) {
+			e := e
+			e.Kind, e.Done = fetch.Progress, done.Add(n)
+			s.emit(e)
+		},
 	}
 }
 

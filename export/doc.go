@@ -1,7 +1,8 @@
 // Package export makes a model that is in the store into a folder of files.
 //
 // [Files] writes a model into a folder of the user's: what it writes is the user's, and nothing that is writable there
-// shares an inode with the store. [Views] keeps models as folders inside the store, of hard links to blobs, for
+// shares an inode with the store. [OCI], [HuggingFace] and [Ollama] add a model to a folder that is laid out as other
+// tools keep models, by the same rules. [Views] keeps models as folders inside the store, of hard links to blobs, for
 // programs that open a model where it lies; views are derived and can be removed and made again at any time.
 //
 // Names come from manifests and archives, which strangers write. Manifests were checked by package manifest; archives
@@ -20,6 +21,8 @@ var (
 	// ErrUnsafe: an archive is damaged, or holds what must not be unpacked. Nothing of the model's archives was put in
 	// place.
 	ErrUnsafe = errors.New("unsafe archive")
-	// ErrMode: the mode is none of the Modes.
+	// ErrMode: the mode is none of the Modes, or none for this layout.
 	ErrMode = errors.New("not a mode of export")
+	// ErrLayout: this model, or a model of this name, cannot be in the layout. Nothing was changed.
+	ErrLayout = errors.New("not possible in this layout")
 )

@@ -22,9 +22,26 @@ const parallel = 4
 type Options struct {
 	// Mode is how files get their bytes; "" is Auto. Archives are unpacked in every mode.
 	Mode Mode
-	// Progress, if not nil, is told the bytes that are done since the last call, of blobs: their sum is the size of
-	// the model's files. It is called from several goroutines and must be quick.
+	// Begin, if not nil, is told once, before any Progress, how many files there are to be and the bytes of them.
+	Begin func(bytes int64, files int)
+	// Progress, if not nil, is told the bytes that are done since the last call: their sum is what Begin was told. It
+	// is called from several goroutines and must be quick.
 	Progress func(n int64)
+}
+
+// begin fills in what is not set, and tells how much there is to do.
+func (o *Options) begin(files []manifest.File) {
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	if o.Begin == nil {
+		return
+	}
+	var total int64
+	for _, f := range files {
+		total += f.Descriptor.Size
+	}
+	o.Begin(total, len(files))
 }
 
 // Files makes the files of m in dir, which is made when it is missing, as are folders below. Archives are unpacked
@@ -39,12 +56,10 @@ func Files(ctx context.Context, store *blobstore.Store, m *manifest.Manifest, di
 	if _, err := waysOf(opts.Mode, false, false); err != nil {
 		return err
 	}
-	if opts.Progress == nil {
-		opts.Progress = func(int64) {}
-	}
-	if err := checkBlobs(store, m); err != nil {
+	if err := checkBlobs(store, m.Files); err != nil {
 		return err
 	}
+	opts.begin(m.Files)
 	to, err := target(dir)
 	if err != nil {
 		return err
@@ -58,8 +73,8 @@ func Files(ctx context.Context, store *blobstore.Store, m *manifest.Manifest, di
 }
 
 // checkBlobs finds out that a blob is missing before anything is written.
-func checkBlobs(store *blobstore.Store, m *manifest.Manifest) error {
-	for _, f := range m.Files {
+func checkBlobs(store *blobstore.Store, files []manifest.File) error {
+	for _, f := range files {
 		if _, err := store.Stat(f.Descriptor.Digest); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
@@ -80,18 +95,19 @@ func target(dir string) (folder, error) {
 	return folder{root: root}, err
 }
 
-// exporter is one call of Files.
+// exporter is one export.
 type exporter struct {
-	store *blobstore.Store
-	m     *manifest.Manifest
-	to    folder
-	opts  Options
-	alone map[string]bool
-	stage *stage
+	store   *blobstore.Store
+	m       *manifest.Manifest
+	to      folder
+	opts    Options
+	alone   map[string]bool
+	durable bool // files are synced before they get their names
+	stage   *stage
 }
 
 func (e *exporter) run(ctx context.Context) (err error) {
-	todo, err := e.check(ctx)
+	todo, err := e.check(ctx, filesOf(e.m))
 	if err != nil {
 		return err
 	}
@@ -108,9 +124,8 @@ func (e *exporter) run(ctx context.Context) (err error) {
 	return each(ctx, todo, e.file)
 }
 
-// check looks at every place that a file of the model has and returns the files that are missing.
-func (e *exporter) check(ctx context.Context) ([]manifest.File, error) {
-	files := filesOf(e.m)
+// check looks at the place of each of the files and returns those that are missing.
+func (e *exporter) check(ctx context.Context, files []manifest.File) ([]manifest.File, error) {
 	missing := make([]bool, len(files))
 	numbers := make([]int, len(files))
 	for i := range numbers {
@@ -142,7 +157,7 @@ func (e *exporter) file(ctx context.Context, f manifest.File) error {
 		return err
 	}
 	private := e.stage.fresh()
-	if err := place(ctx, b, e.to, private, ways, terms{perm: ownMode, progress: e.opts.Progress}); err != nil {
+	if err := place(ctx, b, e.to, private, ways, terms{perm: ownMode, sync: e.durable, progress: e.opts.Progress}); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return e.publish(ctx, private, f.Path, func(ctx context.Context) (bool, error) { return e.there(ctx, f) })

@@ -41,6 +41,7 @@ const (
 type terms struct {
 	perm     fs.FileMode
 	stamp    bool          // give a copy the blob's time, which tells later of which bytes it is a copy
+	sync     bool          // make the bytes durable
 	progress func(n int64) // never nil
 }
 
@@ -139,6 +140,9 @@ func write(to folder, p string, b *blobstore.Blob, t terms, fill func(f *os.File
 	err = fill(f)
 	if err == nil && t.perm&writable == 0 {
 		err = f.Chmod(t.perm)
+	}
+	if err == nil && t.sync {
+		err = durable.SyncFile(f)
 	}
 	if err := errors.Join(err, f.Close()); err != nil || !t.stamp {
 		return err
