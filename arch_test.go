@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"fetch/source":   {"fetch/transfer", "manifest"},
 	"fetch/guard":    {"fetch/transfer"},
 	"fetch/registry": {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
+	"fetch/ollama":   {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
 	"export":         {"blobstore", "internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest"},
@@ -48,6 +49,8 @@ var rooms = map[string][]string{
 	"fetch/sourcetest":      {"fetch/source", "fetch/transfer", "manifest", "manifest/tags"},
 	"internal/bench":        {"internal/registrytest", "manifest", "manifest/tags"},
 	"internal/demo":         {"internal/registrytest"},
+	"internal/faultserver":  {},
+	"internal/ollamatest":   {"manifest"},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
 }
