@@ -2,165 +2,129 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
+)
 
-	"github.com/mstore/mstore/internal/registrytest"
+const (
+	farRate  = 25_000_000            // bytes a second and connection
+	farDelay = 50 * time.Millisecond // to connect, and again to the first byte
+	cutAfter = 100_000_000           // bytes
+	oneFile  = 2 << 30               // bytes; -size makes it smaller
+	farFile  = 512 << 20             // bytes, where one connection takes 21 s
+	hugeFile = 20 << 30              // bytes
 )
 
 // contests are all there are, the quick ones first.
 func contests() []contest {
+	mstore, mstore8, mstore16 := mstorePull(), mstorePull("--connections", "8"), mstorePull("--connections", "16")
 	return []contest{
-		{"start: print the version", startUp},
-		{"pull again what is there", pullAgain},
-		{"list 10,000 tags", list},
-		{"gc with nothing to do over 100,000 blobs", collect},
-		{"import a folder (4 files)", importFolder},
-		{"verify (4 files)", verify},
-		{"pull from loopback (1 file)", func(ctx context.Context, b *bench) ([]contender, error) { return pull(ctx, b, 1) }},
-		{"pull from loopback (4 files)", func(ctx context.Context, b *bench) ([]contender, error) { return pull(ctx, b, 4) }},
-		{"push to loopback (4 files)", push},
+		{name: "start: print the version", prepare: startUp},
+		{name: "pull again what is there", prepare: pullAgain},
+		{name: "list 10,000 tags", prepare: list},
+		{name: "gc with nothing to do over 100,000 blobs", prepare: collect},
+		{name: "import a folder (4 files)", prepare: importFolder},
+		{name: "verify (4 files)", prepare: verify},
+		{
+			name: "pull from loopback to memory (1 file)",
+			prepare: fromRegistry(1, true, cranePull, orasPull, regctlPull, skopeoPull,
+				aria2, aria2Checksum, curlPull, curlThenHash),
+		},
+		{
+			name:    "pull from loopback to disk (1 file)",
+			prepare: fromRegistry(1, false, cranePull, orasPull, regctlPull, aria2, aria2Checksum, curlThenHash),
+		},
+		{
+			name:    "pull from loopback to memory (4 files)",
+			prepare: fromRegistry(several, true, cranePull, orasPull, regctlPull, skopeoPull),
+		},
+		{
+			name:    "pull from loopback to disk (4 files)",
+			prepare: fromRegistry(several, false, cranePull, orasPull, regctlPull),
+		},
+		{
+			name:    "pull from nginx, TLS 1.3",
+			prepare: fromNginx(oneFile, "ssl", shape{}, mstore, cranePull, orasPull, regctlPull, curlPull, aria2),
+		},
+		{
+			name:    "pull from nginx, HTTP/2",
+			prepare: fromNginx(oneFile, "ssl http2", shape{}, mstore, cranePull, orasPull, regctlPull, curlPull, aria2),
+		},
+		{
+			name: "pull from a far server, 512 MiB", figure: "of the line",
+			prepare: fromNginx(farFile, "", far, mstore, ofLine(mstore16, 16), ofLine(aria2, 16), ofLine(aria2Checksum, 16),
+				ofLine(cranePull, 1), ofLine(orasPull, 1)),
+		},
+		{
+			name: "pull from a far server, 2 GiB", figure: "of the line",
+			prepare: fromNginx(oneFile, "", far, mstore, ofLine(mstore8, 8), ofLine(mstore16, 16),
+				ofLine(aria2, 16), ofLine(aria2Checksum, 16)),
+		},
+		{
+			name: "pull from a far HTTP/2 server, 512 MiB", figure: "of the line",
+			prepare: fromNginx(farFile, "ssl http2", far, mstore, ofLine(mstore16, 16), ofLine(aria2Checksum, 16),
+				ofLine(cranePull, 1), ofLine(curlPull, 1)),
+		},
+		{
+			name: "pull, cut after every 100 MB", figure: "sent / size",
+			prepare: fromNginx(oneFile, "", shape{cut: cutAfter}, sentFor(mstore), sentFor(aria2Checksum),
+				sentFor(cranePull), sentFor(orasPull), sentFor(regctlPull), sentFor(skopeoPull), sentFor(curlPull)),
+		},
+		{name: "pull, killed and resumed 20 times", prepare: killAndResume, figure: "sent / size", once: true},
+		{
+			name: "memory of a pull, 2 GiB", figure: "allowed",
+			prepare: fromNginx(oneFile, "", shape{}, allowed(mstore, 8), allowed(mstorePull("--connections", "32"), 32)),
+		},
+		{name: "memory of a pull, 20 GiB (sparse)", prepare: huge, figure: "allowed", once: true},
+		{
+			name:    "push to loopback (1 file)",
+			prepare: push(1, oneFile, shape{}, pushRegctl, pushCrane, pushOras, pushCurl),
+		},
+		{name: "push to loopback (4 files)", prepare: push(several, oneFile, shape{}, pushRegctl, pushCrane, pushOras)},
+		{name: "push to a far registry (4 files, 512 MiB)", prepare: push(several, farFile, far, pushRegctl, pushCrane, pushOras)},
 	}
-}
-
-func (b *bench) tool(name string) string { return filepath.Join(b.tools, name) }
-
-// store is the command on a store of its own.
-func (b *bench) store(dir string, args ...string) []string {
-	return append([]string{b.mstore, "--store", filepath.Join(b.dir, dir), "--quiet"}, args...)
 }
 
 func startUp(_ context.Context, b *bench) ([]contender, error) {
 	return []contender{
 		{name: "mstore", args: []string{b.mstore, "version"}},
-		{name: "oras", args: []string{b.tool("oras"), "version"}},
-		{name: "crane", args: []string{b.tool("crane"), "version"}},
+		{name: "oras", args: []string{"oras", "version"}},
+		{name: "crane", args: []string{"crane", "version"}},
+		{name: "regctl", args: []string{"regctl", "version"}},
 	}, nil
-}
-
-// serve starts a registry that lives as long as the bench, with a model of n files pushed to it.
-func (b *bench) serve(ctx context.Context, name string, n int, size int64) (ref string, err error) {
-	conf, err := b.fresh(name + "-registry")
-	if err != nil {
-		return "", err
-	}
-	registry, err := b.registry(ctx, conf, registrytest.Options{})
-	if err != nil {
-		return "", err
-	}
-	dir, err := b.model(ctx, name+"-model", n, size)
-	if err != nil {
-		return "", err
-	}
-	ref = registry.Host + "/bench/" + name + ":v1"
-	for _, args := range [][]string{
-		b.store(name+"-origin", "import", dir, "--as", "m:v1"),
-		b.store(name+"-origin", "push", "m:v1", ref),
-	} {
-		if _, err := (contender{args: args}).run(ctx); err != nil {
-			return "", err
-		}
-	}
-	return ref, nil
-}
-
-// pullers are the contenders that pull ref into folders of their own; empty says whether these are emptied each time.
-func (b *bench) pullers(ref string, empty bool) ([]contender, error) {
-	contenders := []contender{
-		{name: "mstore", args: b.store("pull-mstore", "pull", ref)},
-		{name: "oras, to an OCI layout", args: []string{
-			b.tool("oras"), "cp", "--no-tty", "--from-plain-http", "--to-oci-layout", ref, filepath.Join(b.dir, "pull-oras") + ":v1",
-		}},
-		{name: "crane, to an OCI layout", args: []string{
-			b.tool("crane"), "pull", "--insecure", "--format", "oci", ref, filepath.Join(b.dir, "pull-crane"),
-		}},
-	}
-	for i, folder := range []string{"pull-mstore", "pull-oras", "pull-crane"} {
-		if _, err := b.fresh(folder); err != nil {
-			return nil, err
-		}
-		if empty {
-			contenders[i].reset = func(context.Context) error { _, err := b.fresh(folder); return err }
-		}
-	}
-	return contenders, nil
 }
 
 func pullAgain(ctx context.Context, b *bench) ([]contender, error) {
-	ref, err := b.serve(ctx, "again", 4, 4<<20)
+	l, err := b.layout(ctx, several, several*piece, false)
 	if err != nil {
 		return nil, err
 	}
-	contenders, err := b.pullers(ref, false)
+	from, err := b.distribution(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range contenders {
-		if _, err := c.run(ctx); err != nil {
+	contenders := make([]contender, 0, several+1)
+	for i, p := range []pull{mstorePull(), orasPull, cranePull, regctlPull} {
+		to, err := b.fresh(fmt.Sprintf("again-%d", i))
+		if err != nil {
 			return nil, err
 		}
+		c := b.pullers(from, to, p)[0]
+		c.reset = nil
+		e := b.admit([]contender{c})[0]
+		if e.err == nil {
+			e.run(ctx)
+		}
+		if e.err != nil && !errors.Is(e.err, errLeftOut) {
+			return nil, e.err
+		}
+		contenders = append(contenders, c)
 	}
-	offline := contender{name: "mstore --offline", args: append(b.store("pull-mstore", "pull", ref), "--offline")}
+	offline := mstorePull("--offline")(b, from, filepath.Join(b.dir, "again-0"))
 	return append(contenders, offline), nil
-}
-
-func pull(ctx context.Context, b *bench, files int) ([]contender, error) {
-	ref, err := b.serve(ctx, fmt.Sprintf("pull%d", files), files, b.size)
-	if err != nil {
-		return nil, err
-	}
-	return b.pullers(ref, true)
-}
-
-func push(ctx context.Context, b *bench) ([]contender, error) {
-	ref, err := b.serve(ctx, "push", 4, b.size)
-	if err != nil {
-		return nil, err
-	}
-	pullers, err := b.pullers(ref, true)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range pullers { // each pushes from its own form of the model
-		if _, err := c.run(ctx); err != nil {
-			return nil, err
-		}
-	}
-	to := &target{b: b}
-	if err := to.renew(ctx); err != nil {
-		return nil, err
-	}
-	name := to.registry.Host + "/bench/push:v1"
-	return []contender{
-		{name: "mstore", reset: to.renew, args: b.store("pull-mstore", "push", ref, name)},
-		{name: "oras", reset: to.renew, args: []string{
-			b.tool("oras"), "cp", "--no-tty", "--from-oci-layout", "--to-plain-http", filepath.Join(b.dir, "pull-oras") + ":v1", name,
-		}},
-		{name: "crane", reset: to.renew, args: []string{
-			b.tool("crane"), "push", "--insecure", "--index", filepath.Join(b.dir, "pull-crane"), name,
-		}},
-	}, nil
-}
-
-// target is a registry that is empty before each push, at one address.
-type target struct {
-	b        *bench
-	registry *registrytest.Registry
-}
-
-func (t *target) renew(ctx context.Context) error {
-	opts := registrytest.Options{}
-	if t.registry != nil {
-		t.registry.Stop()
-		opts.Addr = t.registry.Host
-	}
-	conf, err := t.b.fresh("push-target")
-	if err != nil {
-		return err
-	}
-	t.registry, err = t.b.registry(ctx, conf, opts)
-	return err
 }
 
 func importFolder(ctx context.Context, b *bench) ([]contender, error) {

@@ -22,8 +22,9 @@ func list(ctx context.Context, b *bench) ([]contender, error) {
 	return []contender{
 		{name: "mstore", args: b.store("large", "list")},
 		{name: "oras repo tags, of the same folder", args: []string{
-			b.tool("oras"), "repo", "tags", "--oci-layout", filepath.Join(b.dir, "large"),
+			"oras", "repo", "tags", "--oci-layout", filepath.Join(b.dir, "large"),
 		}},
+		{name: "regctl tag ls, of the same folder", args: []string{"regctl", "tag", "ls", "ocidir://" + filepath.Join(b.dir, "large")}},
 	}, nil
 }
 

@@ -17,14 +17,16 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strconv"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // options say what is measured and where.
 type options struct {
 	mstore string // the command
-	tools  string // the folder with registry, oras and crane
-	dir    string // where files are kept meanwhile; needs about ten times size
+	tools  string // the folder with the registry and the peers that are built
+	dir    string // where files are kept meanwhile; needs about ten times size, and 25 GiB more for the largest model
+	memory string // a folder in memory, with room for a little more than size
 	size   int64  // bytes of the large model
 	rounds int
 	tags   int // of the large store
@@ -37,12 +39,13 @@ func main() {
 		exit(chores[os.Args[1]](context.Background(), os.Args[2:]))
 	}
 	var opts options
-	mib := flag.Int64("size", 1024, "the `MiB` of the large model")
+	mib := flag.Int64("size", 2048, "the `MiB` of the large model")
 	only := flag.String("only", "", "run the contests whose names match this `pattern`")
 	flag.StringVar(&opts.mstore, "mstore", "bin/mstore", "the mstore `command`")
 	flag.StringVar(&opts.tools, "tools", ".tools/bin", "the `folder` with registry, oras and crane")
 	flag.StringVar(&opts.dir, "dir", os.TempDir(), "the `folder` to keep files in meanwhile")
-	flag.IntVar(&opts.rounds, "rounds", 5, "how `often` each contender runs")
+	flag.StringVar(&opts.memory, "memory", "/dev/shm", "a `folder` in memory")
+	flag.IntVar(&opts.rounds, "rounds", 3, "how `often` each contender runs")
 	flag.IntVar(&opts.tags, "tags", 10_000, "how many `tags` the large store has")
 	flag.IntVar(&opts.blobs, "blobs", 100_000, "how many `blobs` the large store has")
 	flag.Parse()
@@ -71,6 +74,11 @@ var chores = map[string]func(ctx context.Context, args []string) error{
 	"large-store":    makeLargeStore,
 	"write-and-hash": writeAndHash,
 	"hash-all":       hashAll,
+
+	"layout":          makeLayout,
+	"check":           check,
+	"link":            serveLink,
+	"kill-and-resume": resume,
 }
 
 // chore is the command line of a chore.
@@ -84,7 +92,7 @@ func chore(name string, args ...string) []string {
 
 // run holds the contests in a temporary folder, which is gone when it returns.
 func run(ctx context.Context, out io.Writer, opts options) (err error) {
-	for _, path := range []*string{&opts.mstore, &opts.tools} {
+	for _, path := range []*string{&opts.mstore, &opts.tools, &opts.dir} {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return err
 		}
@@ -94,8 +102,16 @@ func run(ctx context.Context, out io.Writer, opts options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clean(dir)) }()
-	b := &bench{options: opts, dir: dir, out: out}
-	defer b.stopRegistries()
+	b := &bench{options: opts, dir: dir, out: out, origins: make(map[digest.Digest]origin)}
+	defer func() {
+		b.stop()
+		if b.memoryDir != "" {
+			err = errors.Join(err, clean(b.memoryDir))
+		}
+	}()
+	if err := b.makeCertificate(); err != nil {
+		return err
+	}
 	if err := b.head(ctx); err != nil {
 		return err
 	}
@@ -135,10 +151,13 @@ func clean(dir string) error {
 // fresh is a new empty folder below the bench's, removed first when it is there.
 func (b *bench) fresh(name string) (string, error) {
 	path := filepath.Join(b.dir, name)
-	if err := clean(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	return path, os.Mkdir(path, 0o755)
+	return path, renew(path)
 }
 
-func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
+// renew makes a folder an empty one.
+func renew(path string) error {
+	if err := clean(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Mkdir(path, 0o755)
+}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
 	"syscall"
 
@@ -23,4 +24,17 @@ func peakMemory(state *os.ProcessState) int64 {
 		return usage.Maxrss
 	}
 	return usage.Maxrss << 10
+}
+
+// group puts a command and all that it starts into one group, which ends as one.
+func group(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
+// freeBytes is how much room there is in a folder.
+func freeBytes(dir string) (int64, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(dir, &s)
+	return int64(s.Bavail) * int64(s.Bsize), err //nolint:unconvert // on some platforms it is no int64
 }
