@@ -51,6 +51,7 @@ var rooms = map[string][]string{
 	"internal/demo":         {"internal/registrytest"},
 	"internal/faultserver":  {},
 	"internal/ollamatest":   {"manifest"},
+	"internal/memsink":      {},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
 }

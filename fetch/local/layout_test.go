@@ -19,21 +19,9 @@ import (
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/internal/key"
+	"github.com/mstore/mstore/internal/memsink"
 	"github.com/mstore/mstore/manifest"
 )
-
-// sink is what a transfer fills.
-type sink struct {
-	bytes []byte
-	have  int64
-}
-
-func (s *sink) WriteAt(p []byte, off int64) (int, error) {
-	s.have = off + int64(len(p))
-	return copy(s.bytes[off:], p), nil
-}
-
-func (s *sink) MissingFrom(int64) (off, n int64) { return s.have, int64(len(s.bytes)) - s.have }
 
 // contents fetches the files of a model from its origins, each from an offset on.
 func contents(t *testing.T, m *source.Model) map[string]string {
@@ -41,14 +29,15 @@ func contents(t *testing.T, m *source.Model) map[string]string {
 	got := make(map[string]string)
 	for _, f := range m.Manifest.Files {
 		for from := range min(f.Descriptor.Size, 3) + 1 {
-			s := &sink{make([]byte, f.Descriptor.Size), from}
+			s := memsink.New(int(f.Descriptor.Size), make([]byte, from))
 			if _, err := transfer.New(transfer.Limits{}).Run(t.Context(), s, m.Origins(f.Descriptor), transfer.Options{}); err != nil {
 				t.Fatal(err)
 			}
+			data, _ := s.Bytes()
 			if from == 0 {
-				got[f.Path] = string(s.bytes)
-			} else if string(s.bytes[from:]) != got[f.Path][from:] {
-				t.Errorf("%s from %d on is %q", f.Path, from, s.bytes[from:])
+				got[f.Path] = string(data)
+			} else if string(data[from:]) != got[f.Path][from:] {
+				t.Errorf("%s from %d on is %q", f.Path, from, data[from:])
 			}
 		}
 	}

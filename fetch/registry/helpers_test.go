@@ -23,6 +23,7 @@ import (
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/internal/memsink"
 	"github.com/mstore/mstore/internal/registrytest"
 	"github.com/mstore/mstore/manifest"
 )
@@ -132,38 +133,13 @@ func resolve(t *testing.T, c *registry.Client, ref string, opts source.Options) 
 // quick retries without waiting.
 var quick = transfer.Options{Stall: 5 * time.Second, Jitter: func(time.Duration) time.Duration { return 0 }}
 
-// buffer is a sink in memory.
-type buffer struct {
-	mu   sync.Mutex
-	data []byte
-	have int64
-}
-
-func newBuffer(size int64) *buffer { return &buffer{data: make([]byte, size)} }
-
-func (b *buffer) WriteAt(p []byte, off int64) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if off != b.have {
-		return 0, io.ErrShortWrite
-	}
-	copy(b.data[off:], p)
-	b.have += int64(len(p))
-	return len(p), nil
-}
-
-func (b *buffer) MissingFrom(int64) (off, n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.have, int64(len(b.data)) - b.have
-}
-
 // fetch gets a blob of a resolved model.
 func fetch(t *testing.T, m *source.Model, desc ocispec.Descriptor) ([]byte, transfer.Stats, error) {
 	t.Helper()
-	sink := newBuffer(desc.Size)
+	sink := memsink.New(int(desc.Size), nil)
 	stats, err := transfer.New(transfer.Limits{}).Run(t.Context(), sink, m.Origins(desc), quick)
-	return sink.data, stats, err
+	data, _ := sink.Bytes()
+	return data, stats, err
 }
 
 // seen is a request that a server has got.

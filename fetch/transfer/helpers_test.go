@@ -3,17 +3,15 @@ package transfer_test
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/internal/memsink"
 )
 
 // blobSize is more than one buffer and no multiple of anything.
@@ -31,68 +29,21 @@ func run(ctx context.Context, s transfer.Sink, origins []transfer.Origin, opts t
 	return transfer.New(transfer.Limits{}).Run(ctx, s, origins, opts)
 }
 
-// sink is a blob in memory that begins with a part it had before. What is written twice is an error.
-type sink struct {
-	mu      sync.Mutex
-	data    []byte
-	gaps    [][2]int64
-	unknown bool  // its size is not known
-	err     error // of the next write
-}
+// sink is a blob in memory.
+type sink struct{ *memsink.Sink }
 
-func newSink(size, had int) *sink {
-	s := &sink{data: make([]byte, size), gaps: [][2]int64{{int64(had), int64(size)}}}
-	copy(s.data, blob(size)[:had])
-	if had == size {
-		s.gaps = nil
-	}
-	return s
-}
+// newSink is a sink of size bytes that has the first had of them.
+func newSink(size, had int) sink { return sink{memsink.New(size, blob(size)[:had])} }
 
 // newUnknown is a sink whose size is not known.
-func newUnknown(had int) *sink { return &sink{data: blob(had), unknown: true} }
-
-func (s *sink) WriteAt(p []byte, off int64) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	end := off + int64(len(p))
-	switch {
-	case s.err != nil:
-		return 0, s.err
-	case s.unknown && off == int64(len(s.data)):
-		s.data = append(s.data, p...)
-		return len(p), nil
-	}
-	for i, g := range s.gaps {
-		if g[0] <= off && end <= g[1] {
-			rest := append([][2]int64{{g[0], off}, {end, g[1]}}, s.gaps[i+1:]...)
-			s.gaps = slices.DeleteFunc(append(s.gaps[:i:i], rest...), func(g [2]int64) bool { return g[0] == g[1] })
-			return copy(s.data[off:], p), nil
-		}
-	}
-	return 0, errors.New("bytes that were there, or past the end")
-}
-
-func (s *sink) MissingFrom(at int64) (off, n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unknown {
-		return max(at, int64(len(s.data))), -1
-	}
-	for _, g := range s.gaps {
-		if at < g[1] {
-			at = max(at, g[0])
-			return at, g[1] - at
-		}
-	}
-	return int64(len(s.data)), 0
-}
+func newUnknown(had int) sink { return sink{memsink.NewUnknown(blob(had))} }
 
 // wantBlob fails unless the sink is whole and right.
-func (s *sink) wantBlob(t *testing.T, size int) {
+func (s sink) wantBlob(t *testing.T, size int) {
 	t.Helper()
-	if len(s.gaps) != 0 || len(s.data) != size || sha256.Sum256(s.data) != sha256.Sum256(blob(size)) {
-		t.Errorf("the sink has %d bytes without %v of %d, or wrong ones", len(s.data), s.gaps, size)
+	data, whole := s.Bytes()
+	if !whole || len(data) != size || sha256.Sum256(data) != sha256.Sum256(blob(size)) {
+		t.Errorf("the sink has %d bytes of %d, is whole: %v, or has wrong ones", len(data), size, whole)
 	}
 }
 

@@ -206,7 +206,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 func TestErrorsOfTheSinkAreFinal(t *testing.T) {
 	full := errors.New("no space left on device")
 	s := newSink(blobSize, 0)
-	s.err = full
+	s.Fail(full)
 	tries := 0
 	o := fake(func(context.Context, int64, int64) (io.ReadCloser, int64, error) {
 		tries++
