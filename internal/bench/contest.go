@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,9 +189,10 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.err }
 
-// brief is the first line of what the contender said, which is mostly why.
+// brief is the first line of what the contender said that speaks of an error, or else the first one.
 func (f *failure) brief() string {
-	line, _, _ := strings.Cut(strings.TrimSpace(f.said), "\n")
+	lines := strings.Split(strings.TrimSpace(f.said), "\n")
+	line := lines[max(0, slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "rror") }))]
 	if len(line) > lineLimit {
 		line = line[:lineLimit] + "…"
 	}

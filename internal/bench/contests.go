@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,11 @@ const (
 
 // contests are all there are, the quick ones first.
 func contests() []contest {
-	mstore, mstore8, mstore16 := mstorePull(), mstorePull("--connections", "8"), mstorePull("--connections", "16")
+	return slices.Concat(local(), near(), away(), bounds(), pushes())
+}
+
+// local are those in which little or nothing goes over a network.
+func local() []contest {
 	return []contest{
 		{name: "start: print the version", prepare: startUp},
 		{name: "pull again what is there", prepare: pullAgain},
@@ -28,6 +33,13 @@ func contests() []contest {
 		{name: "gc with nothing to do over 100,000 blobs", prepare: collect},
 		{name: "import a folder (4 files)", prepare: importFolder},
 		{name: "verify (4 files)", prepare: verify},
+	}
+}
+
+// near are pulls from loopback.
+func near() []contest {
+	mstore := mstorePull()
+	return []contest{
 		{
 			name: "pull from loopback to memory (1 file)",
 			prepare: fromRegistry(1, true, cranePull, orasPull, regctlPull, skopeoPull,
@@ -53,19 +65,26 @@ func contests() []contest {
 			name:    "pull from nginx, HTTP/2",
 			prepare: fromNginx(oneFile, "ssl http2", shape{}, mstore, cranePull, orasPull, regctlPull, curlPull, aria2),
 		},
+	}
+}
+
+// away are pulls from a server that is far, or does not keep a connection.
+func away() []contest {
+	mstore, mstore8, mstore16 := mstorePull(), mstorePull("--connections", "8"), mstorePull("--connections", "16")
+	return []contest{
 		{
 			name: "pull from a far server, 512 MiB", figure: "of the line",
-			prepare: fromNginx(farFile, "", far, mstore, ofLine(mstore16, 16), ofLine(aria2, 16), ofLine(aria2Checksum, 16),
+			prepare: fromNginx(farFile, "", far(), mstore, ofLine(mstore16, 16), ofLine(aria2, 16), ofLine(aria2Checksum, 16),
 				ofLine(cranePull, 1), ofLine(orasPull, 1)),
 		},
 		{
 			name: "pull from a far server, 2 GiB", figure: "of the line",
-			prepare: fromNginx(oneFile, "", far, mstore, ofLine(mstore8, 8), ofLine(mstore16, 16),
+			prepare: fromNginx(oneFile, "", far(), mstore, ofLine(mstore8, 8), ofLine(mstore16, 16),
 				ofLine(aria2, 16), ofLine(aria2Checksum, 16)),
 		},
 		{
 			name: "pull from a far HTTP/2 server, 512 MiB", figure: "of the line",
-			prepare: fromNginx(farFile, "ssl http2", far, mstore, ofLine(mstore16, 16), ofLine(aria2Checksum, 16),
+			prepare: fromNginx(farFile, "ssl http2", far(), mstore, ofLine(mstore16, 16), ofLine(aria2Checksum, 16),
 				ofLine(cranePull, 1), ofLine(curlPull, 1)),
 		},
 		{
@@ -74,17 +93,29 @@ func contests() []contest {
 				sentFor(cranePull), sentFor(orasPull), sentFor(regctlPull), sentFor(skopeoPull), sentFor(curlPull)),
 		},
 		{name: "pull, killed and resumed 20 times", prepare: killAndResume, figure: "sent / size", once: true},
+	}
+}
+
+// bounds are pulls whose memory counts.
+func bounds() []contest {
+	mstore, mstore32 := mstorePull(), mstorePull("--connections", "32")
+	return []contest{
 		{
 			name: "memory of a pull, 2 GiB", figure: "allowed",
-			prepare: fromNginx(oneFile, "", shape{}, allowed(mstore, 8), allowed(mstorePull("--connections", "32"), 32)),
+			prepare: fromNginx(oneFile, "", shape{}, allowed(mstore, 8), allowed(mstore32, 32)),
 		},
 		{name: "memory of a pull, 20 GiB (sparse)", prepare: huge, figure: "allowed", once: true},
+	}
+}
+
+func pushes() []contest {
+	return []contest{
 		{
 			name:    "push to loopback (1 file)",
 			prepare: push(1, oneFile, shape{}, pushRegctl, pushCrane, pushOras, pushCurl),
 		},
 		{name: "push to loopback (4 files)", prepare: push(several, oneFile, shape{}, pushRegctl, pushCrane, pushOras)},
-		{name: "push to a far registry (4 files, 512 MiB)", prepare: push(several, farFile, far, pushRegctl, pushCrane, pushOras)},
+		{name: "push to a far registry (4 files, 512 MiB)", prepare: push(several, farFile, far(), pushRegctl, pushCrane, pushOras)},
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 
 // killAndResume pulls twenty times, kills each pull once, and starts it again.
 func killAndResume(ctx context.Context, b *bench) ([]contender, error) {
-	pulls, err := fromNginx(killSize, "", far, mstorePull("--connections", strconv.Itoa(killLines)))(ctx, b)
+	pulls, err := fromNginx(killSize, "", far(), mstorePull("--connections", strconv.Itoa(killLines)))(ctx, b)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 // files of a model that is several.
 const several = 4
 
-// far is a server that gives 25 MB/s a connection, 50 ms away.
-var far = shape{rate: farRate, delay: farDelay}
+// far is the way to a server that gives 25 MB/s a connection, 50 ms away.
+func far() shape { return shape{rate: farRate, delay: farDelay} }
 
 // memory is a fresh folder on a disk that is memory, for files of size bytes.
 func (b *bench) memory(name string, size int64) (string, error) {
@@ -54,9 +54,9 @@ func fromRegistry(n int, inMemory bool, pulls ...pull) func(context.Context, *be
 }
 
 // fromNginx is a contest to pull one file from nginx, which listens as the words say, at the end of a link.
-func fromNginx(size int64, listen string, s shape, pulls ...pull) func(context.Context, *bench) ([]contender, error) {
+func fromNginx(most int64, listen string, s shape, pulls ...pull) func(context.Context, *bench) ([]contender, error) {
 	return func(ctx context.Context, b *bench) ([]contender, error) {
-		size := min(size, b.size)
+		size := min(most, b.size)
 		to, err := b.memory("pulled", size)
 		if err != nil {
 			return nil, err

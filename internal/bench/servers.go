@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -108,9 +109,9 @@ func nginxConfig(dir, listen, certificate string, l layout) string {
 	if os.Geteuid() == 0 {
 		user = "user root;" // else its workers could not read the bench's folder
 	}
-	temp := ""
+	var temp strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		temp += fmt.Sprintf("%s_temp_path %s/%s; ", kind, dir, kind)
+		fmt.Fprintf(&temp, "%s_temp_path %s/%s; ", kind, dir, kind)
 	}
 	return fmt.Sprintf(`daemon off; worker_processes auto; pid %[1]s/pid; error_log stderr crit; %[2]s
 events { worker_connections 1024; }
@@ -130,7 +131,7 @@ http {
     }
   }
 }
-`, dir, user, temp, listen, certificate, repository, l.manifest, l.dir)
+`, dir, user, temp.String(), listen, certificate, repository, l.manifest, l.dir)
 }
 
 // freeAddress is a port of loopback on which nobody listens.

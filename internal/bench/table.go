@@ -71,8 +71,7 @@ func (e *entry) row(ours *entry, figure bool) string {
 
 // reason is why an entry has no figures, in one line.
 func reason(err error) string {
-	var failed *failure
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*failure](err); ok {
 		return "failed: " + failed.brief()
 	}
 	return err.Error()
