@@ -1,0 +1,332 @@
+package faultserver
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// ProxyOptions say what goes wrong on the way to a server that behaves. The zero value passes everything on.
+type ProxyOptions struct {
+	Latency  time.Duration // of every byte, in each direction
+	CutAfter int64         // bytes from the server after which a connection is closed; 0: none
+	CutReset bool          // by RST
+
+	Connect bool        // clients say by CONNECT where they want to go, and get where the proxy goes
+	Faults  []Injection // of OnProxy; they count the requests to CONNECT
+}
+
+// Proxied is a proxy of TCP on loopback, in front of one server. Its methods may be called from several goroutines.
+type Proxied struct {
+	ln   net.Listener
+	to   string
+	opts ProxyOptions
+	done chan struct{}
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	resumed  *sync.Cond
+	paused   bool
+	closed   bool
+	open     map[net.Conn]bool
+	accepted int
+	seen     []int
+	asked    []string
+	down     int64
+}
+
+// Proxy starts a proxy to a host and port. Close ends it.
+func Proxy(to string, opts ProxyOptions) (*Proxied, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is over at once
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxied{
+		ln: ln, to: to, opts: opts, done: make(chan struct{}), open: make(map[net.Conn]bool), seen: make([]int, len(opts.Faults)),
+	}
+	p.resumed = sync.NewCond(&p.mu)
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+// Host is the proxy's host and port.
+func (p *Proxied) Host() string { return p.ln.Addr().String() }
+
+// Connections is how many connections were accepted.
+func (p *Proxied) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
+}
+
+// Down is how many bytes from the server were passed on.
+func (p *Proxied) Down() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.down
+}
+
+// Asked are the hosts that clients wanted to CONNECT to, in order.
+func (p *Proxied) Asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.asked...)
+}
+
+// Pause stops all bytes; connections stay open. Resume lets them go on.
+func (p *Proxied) Pause() { p.pause(true) }
+
+// Resume ends a Pause.
+func (p *Proxied) Resume() { p.pause(false) }
+
+func (p *Proxied) pause(on bool) {
+	p.mu.Lock()
+	p.paused = on
+	p.resumed.Broadcast()
+	p.mu.Unlock()
+}
+
+// Reset resets all connections that are open.
+func (p *Proxied) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		hangUp(c, true)
+	}
+}
+
+// Close ends the proxy and its connections, and waits for them.
+func (p *Proxied) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	close(p.done)
+	for c := range p.open {
+		_ = c.Close()
+	}
+	p.resumed.Broadcast()
+	p.mu.Unlock()
+	err := p.ln.Close()
+	p.wg.Wait()
+	return err
+}
+
+func hangUp(c net.Conn, reset bool) {
+	if tcp, ok := c.(*net.TCPConn); ok && reset {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+func (p *Proxied) accept() {
+	for {
+		client, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		if p.add(client) {
+			p.wg.Go(func() { p.serve(client) })
+		}
+	}
+}
+
+// add keeps a connection, so that Close and Reset find it.
+func (p *Proxied) add(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = c.Close()
+		return false
+	}
+	p.open[c] = true
+	return true
+}
+
+func (p *Proxied) drop(c net.Conn) {
+	_ = c.Close()
+	p.mu.Lock()
+	delete(p.open, c)
+	p.mu.Unlock()
+}
+
+// serve passes one connection on.
+func (p *Proxied) serve(client net.Conn) {
+	defer p.drop(client)
+	p.mu.Lock()
+	p.accepted++
+	p.mu.Unlock()
+	in := bufio.NewReader(client)
+	if p.opts.Connect && !p.connect(client, in) {
+		return
+	}
+	server, err := net.Dial("tcp", p.to) //nolint:noctx // to loopback
+	if err != nil || !p.add(server) {
+		return
+	}
+	defer p.drop(server)
+	t := &proxyTunnel{p: p, client: client, left: p.opts.CutAfter}
+	var up sync.WaitGroup
+	up.Go(func() {
+		t.pass(server, in, false)
+		closeWrite(server)
+	})
+	t.pass(client, server, true)
+	closeWrite(client)
+	if t.cut {
+		hangUp(client, p.opts.CutReset)
+		_ = server.Close()
+	}
+	up.Wait()
+}
+
+func closeWrite(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+}
+
+// connect answers CONNECT and tells whether the tunnel is open.
+func (p *Proxied) connect(client net.Conn, in *bufio.Reader) bool {
+	req, err := http.ReadRequest(in)
+	if err != nil {
+		return false
+	}
+	p.mu.Lock()
+	p.asked = append(p.asked, req.Host)
+	p.mu.Unlock()
+	if req.Method != http.MethodConnect {
+		_, _ = io.WriteString(client, "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		return false
+	}
+	for i, in := range p.opts.Faults {
+		if in.Fault.connect != nil && p.meets(i) {
+			in.Fault.connect(client)
+			return false
+		}
+	}
+	_, err = io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
+	return err == nil
+}
+
+func (p *Proxied) meets(i int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[i]++
+	n := p.seen[i] - p.opts.Faults[i].Skip
+	return n > 0 && (p.opts.Faults[i].Times <= 0 || n <= p.opts.Faults[i].Times)
+}
+
+// proxyTunnel is one connection through a proxy.
+type proxyTunnel struct {
+	p      *Proxied
+	client net.Conn
+	left   int64
+	cut    bool
+}
+
+// parcel is bytes and when they are to be handed over.
+type parcel struct {
+	data []byte
+	at   time.Time
+}
+
+var errProxyClosed = errors.New("faultserver: the proxy was closed")
+
+// pass copies from to to until an end, each byte late by the latency.
+func (t *proxyTunnel) pass(to io.Writer, from io.Reader, down bool) {
+	parcels := make(chan parcel, 64)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(parcels)
+		for {
+			buf := make([]byte, 64<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				parcels <- parcel{buf[:n], time.Now().Add(t.p.opts.Latency)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for got := range parcels {
+		if t.deliver(to, got, down) != nil {
+			break
+		}
+	}
+	if c, ok := from.(net.Conn); ok && t.cut {
+		_ = c.Close()
+	}
+	for range parcels { //nolint:revive // what is left goes nowhere
+	}
+	reading.Wait()
+}
+
+func (t *proxyTunnel) deliver(to io.Writer, got parcel, down bool) error {
+	if err := t.p.wait(got.at); err != nil {
+		return err
+	}
+	if down && t.p.opts.CutAfter > 0 {
+		if n := min(t.left, int64(len(got.data))); n == t.left {
+			got.data, t.cut = got.data[:n], true
+		}
+		t.left -= int64(len(got.data))
+	}
+	n, err := to.Write(got.data)
+	if down {
+		t.p.mu.Lock()
+		t.p.down += int64(n)
+		t.p.mu.Unlock()
+	}
+	if t.cut {
+		return errCut
+	}
+	return err
+}
+
+// wait returns at a time, or when a pause ends that holds then.
+func (p *Proxied) wait(at time.Time) error {
+	if d := time.Until(at); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-p.done:
+			return errProxyClosed
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.paused && !p.closed {
+		p.resumed.Wait()
+	}
+	if p.closed {
+		return errProxyClosed
+	}
+	return nil
+}
+
+// connectFaults are a proxy's (25).
+func connectFaults() []Fault {
+	says := func(answer string) func(net.Conn) {
+		return func(client net.Conn) { _, _ = io.WriteString(client, answer) } // who has gone hears nothing
+	}
+	return []Fault{
+		{Case: 25, Name: "25 CONNECT answered 407", Where: OnProxy, connect: says(
+			"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"\x1b[31mproxy\"\r\nContent-Length: 0\r\n\r\n",
+		)},
+		{Case: 25, Name: "25 CONNECT answered 502", Where: OnProxy, Passing: true, connect: says("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")},
+		{Case: 25, Name: "25 CONNECT cut short", Where: OnProxy, Passing: true, connect: says("HTTP/1.1 200 Conn")},
+		{Case: 25, Name: "25 CONNECT and the tunnel is closed", Where: OnProxy, Passing: true, connect: says("HTTP/1.1 200 OK\r\n\r\n")},
+		{Case: 25, Name: "25 CONNECT not answered", Where: OnProxy, Passing: true, Slow: true, connect: func(client net.Conn) {
+			_, _ = io.Copy(io.Discard, client) // until it hangs up
+		}},
+	}
+}
