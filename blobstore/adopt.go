@@ -16,11 +16,11 @@ import (
 )
 
 // adopt takes over the fullest partial of id that can be written on, by a rename that one heir wins. It is a favour:
-// what cannot be adopted is left where it is, and what is of no use goes.
+// what cannot be adopted is left where it is, and what is of no use goes. p is nil when there is none.
 //
 // Only who is dead for certain has heirs. A process that was merely silent for long may wake up and write into the file
 // that we have verified meanwhile; what it left may be removed, and is not written on.
-func (s *Store) adopt(id string, size int64) (p *partial, have extents, from mark, ok bool) {
+func (s *Store) adopt(id string, size int64) (p *partial, have extents, from mark) {
 	for _, dir := range s.fullestFirst(id) {
 		path := s.partialPath(id)
 		if err := s.inherit(dir, path); err != nil {
@@ -29,11 +29,14 @@ func (s *Store) adopt(id string, size int64) (p *partial, have extents, from mar
 		}
 		p, have, from, err := usePartial(path, size)
 		if err == nil {
-			return p, have, from, true
+			return p, have, from
 		}
-		s.log.Debug("an adopted partial blob could not be used", "partial", path, "error", errors.Join(err, removePartial(path)))
+		if errors.Is(err, errUnusable) { // else it may be of use when the disk has room again
+			err = errors.Join(err, removePartial(path))
+		}
+		s.log.Debug("an adopted partial blob could not be used", "partial", path, "error", err)
 	}
-	return nil, nil, mark{}, false
+	return nil, nil, mark{}
 }
 
 // errAlive says that a partial has an owner.

@@ -129,7 +129,8 @@ func (in *Ingest) startOver() error {
 	err := in.folder.remove()
 	folder, newErr := in.store.newPartial(in.id)
 	if newErr != nil {
-		return errors.Join(err, newErr, in.discard())
+		in.end()
+		return errors.Join(err, newErr, in.unlock())
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -163,6 +163,29 @@ func TestAFullDiskAndManyWriters(t *testing.T) {
 	wantBlob(t, s, b)
 }
 
+// A full disk must not cost what was fetched before: who cannot go on leaves the partial as it is.
+func TestAPartialOnAFullDiskStays(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	disk := mounted(t, 8)
+	s := checked(t, filepath.Join(disk, "store"), quiet)
+	b := content(2<<20, 1)
+	half(t, s, want(b), b)
+	l := newLease(t, s)
+	ballast := fill(t, disk)
+	for range 2 {
+		wantErr(t, "Ingest", ingestErr(t, l, want(b)), unix.ENOSPC)
+	}
+	try(t, os.Remove(ballast))
+	in := ingest(t, l, want(b))
+	if in.Resumed() != 1<<20 {
+		t.Errorf("Resumed = %d", in.Resumed())
+	}
+	finish(t, in, b)
+	wantBlob(t, s, b)
+}
+
 // failing is a file system whose disk has no room for what it took: ext4 in a sparse image on a tmpfs.
 func failing(t *testing.T, mib, room int) string {
 	t.Helper()

@@ -47,13 +47,13 @@ func AppendMark(key string, b []byte) []byte {
 	h := sha256.New()
 	h.Write(b)
 	m, _ := markOf(h, int64(len(b)))
-	return m.append(nil, key)
+	return m.encode(key)
 }
 
 // ParseMark gives a mark that it can read as it would be written.
 func ParseMark(raw []byte, key string) ([]byte, bool) {
 	m, ok := parseMark(raw, key)
-	return m.append(nil, key), ok
+	return m.encode(key), ok
 }
 
 // MarkOffset is the offset of the mark that raw begins with; 0 when it is none.
@@ -76,7 +76,7 @@ func Rebooted(raw []byte, size int64, boot string) []byte {
 		return all
 	}
 	m, _ := parseMark(raw, self().Boot)
-	return m.append(nil, boot)
+	return m.encode(boot)
 }
 
 // SetPace makes the ingests of s that begin from now on leave marks so often.

@@ -93,8 +93,8 @@ func TestMissing(t *testing.T) {
 			}
 			from := random.Int64N(65)
 			wantGap = append(m.ranges(from, 64, false), [2]int64{64, 64})[0]
-			if off, n := in.MissingFrom(from); off != wantGap[0] || off+n != wantGap[1] {
-				t.Fatalf("seed %d: MissingFrom(%d) = %d, %d; want %v", seed, from, off, n, wantGap)
+			if at, left := in.MissingFrom(from); at != wantGap[0] || at+left != wantGap[1] {
+				t.Fatalf("seed %d: MissingFrom(%d) = %d, %d; want %v", seed, from, at, left, wantGap)
 			}
 			if n == 0 {
 				break

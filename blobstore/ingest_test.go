@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"sync"
 	"testing"
 
@@ -101,6 +102,22 @@ func TestAMismatchStartsOver(t *testing.T) {
 	if _, err := in.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Where nothing can be begun anew, the ingest has ended, and others are not kept waiting for it.
+func TestAMismatchWithoutAFolder(t *testing.T) {
+	s := newStore(t)
+	b := content(1000, 1)
+	l := newLease(t, s)
+	in := ingest(t, l, want(b))
+	write(t, in, flipped(b), 0)
+	try(t, os.RemoveAll(s.Dir("ingest")))
+	_, err := in.Commit(t.Context())
+	wantErr(t, "Commit", err, blobstore.ErrMismatch, fs.ErrNotExist)
+	_, err = in.WriteAt(b, 0)
+	wantErr(t, "WriteAt", err, fs.ErrClosed)
+	try(t, os.Mkdir(s.Dir("ingest"), 0o755))
+	put(t, s, b)
 }
 
 // A size that is learnt with the first answer may be wrong; the second answer may say another.

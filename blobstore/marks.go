@@ -53,11 +53,12 @@ func (m mark) resume() (h hash.Hash, ok bool) {
 	return h, m.offset > 0 && hashed == uint64(m.offset)
 }
 
-func (m mark) append(raw []byte, key string) []byte {
-	at := len(raw)
+// encode gives the mark as it is written, with a check under key.
+func (m mark) encode(key string) []byte {
+	raw := make([]byte, 0, markSize)
 	raw = binary.BigEndian.AppendUint64(raw, uint64(m.offset))
 	raw = append(raw, m.state[:]...)
-	return append(raw, check(key, raw[at:])[:markCheckSize]...)
+	return append(raw, check(key, raw)[:markCheckSize]...)
 }
 
 // parseMark reads a mark that was made under key; ok is false when raw is none. It may be anything.
@@ -111,7 +112,7 @@ func (m *marks) put(k mark) (err error) {
 			return err
 		}
 	}
-	if _, err := m.file.WriteAt(k.append(nil, m.key), m.next*slotSize); err != nil {
+	if _, err := m.file.WriteAt(k.encode(m.key), m.next*slotSize); err != nil {
 		return err
 	}
 	m.top, m.next = k, (m.next+1)%markSlots

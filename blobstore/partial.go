@@ -52,7 +52,7 @@ type partial struct {
 // from which its hash goes on. size is that of the blob, negative when not known.
 func (s *Store) openPartial(id string, size int64) (p *partial, have extents, from mark, err error) {
 	if id != anonymous {
-		if p, have, from, ok := s.adopt(id, size); ok {
+		if p, have, from = s.adopt(id, size); p != nil {
 			return p, have, from, nil
 		}
 	}

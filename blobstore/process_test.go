@@ -28,12 +28,13 @@ var roles = map[string]func(ctx context.Context, root string) error{
 	"sweep":  sweepRole,
 	"resume": resumeRole,
 	"mark":   markRole,
+	"secure": secureRole,
 	"heir":   heirRole,
 	"relay":  relayRole,
 	"feed":   feedRole,
 
 	"feed-named": feedNamedRole,
-	"wait":   func(context.Context, string) error { return ready("") },
+	"wait":       func(context.Context, string) error { return ready("") },
 }
 
 func openRole(_ context.Context, root string) error {

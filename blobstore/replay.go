@@ -21,7 +21,9 @@ type pace struct {
 
 // defaultPace costs nothing that can be measured: a checkpoint is a write of 128 bytes, a watermark a sync of what the
 // kernel was asked to write long ago.
-var defaultPace = pace{checkpoint: 64 << 20, watermark: 256 << 20, every: 15 * time.Second}
+func defaultPace() pace {
+	return pace{checkpoint: 64 << 20, watermark: 256 << 20, every: 15 * time.Second}
+}
 
 // errUnusable says that a partial cannot be what its ingest needs, and is to be thrown away.
 var errUnusable = errors.New("a partial blob of no use")

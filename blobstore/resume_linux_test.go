@@ -3,9 +3,13 @@ package blobstore_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -298,6 +302,61 @@ func TestAWatermarkOfOtherData(t *testing.T) {
 		t.Errorf("published: %q", got)
 	}
 	finish(t, in, b)
+}
+
+// secureRole leaves a watermark and ends.
+func secureRole(ctx context.Context, root string) error {
+	s, err := blobstore.Open(root, quiet)
+	if err != nil {
+		return err
+	}
+	l, err := s.Lease()
+	if err != nil {
+		return err
+	}
+	marking(s)
+	b := content(resumeSize, 7)
+	in, err := l.Ingest(ctx, want(b))
+	if err != nil {
+		return err
+	}
+	if _, err := in.WriteAt(b[:resumeSize/2], 0); err != nil {
+		return err
+	}
+	for {
+		if dirs, _ := filepath.Glob(filepath.Join(root, "ingest", "*")); top(dirs[0], "watermark", "") > 0 {
+			return errors.Join(in.Close(), l.Release()) // which waits for the syncs
+		}
+	}
+}
+
+// A watermark is written after what it tells of was synced, and with all by which an heir finds it, as the kernel sees
+// it.
+func TestTheOrderOfAWatermark(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("strace is not installed: the order of system calls is not compared here (CI installs it)")
+	}
+	s := newStore(t)
+	log := filepath.Join(t.TempDir(), "log")
+	out, err := start(t, "secure", s.Root(), func(cmd *exec.Cmd) {
+		cmd.Path = strace
+		cmd.Args = []string{strace, "-f", "-qq", "-y", "-o", log, "-e", "trace=fdatasync,fsync,pwrite64", os.Args[0]}
+	}).result()
+	raw, readErr := os.ReadFile(log)
+	if err != nil || readErr != nil {
+		t.Fatal(out, err, readErr)
+	}
+	call := regexp.MustCompile(`(?m)(fdatasync|fsync|pwrite64)\(\d+<[^>]*/ingest(?:/[^/>]*)?(/[a-z]*)?>`)
+	var got []string
+	for _, m := range call.FindAllStringSubmatch(string(raw), -1) {
+		if m[1] != "pwrite64" || m[2] == "/watermark" {
+			got = append(got, m[1]+m[2])
+		}
+	}
+	if want := []string{"fdatasync/data", "pwrite64/watermark", "fdatasync/watermark", "fdatasync/owner", "fsync", "fsync"}; !slices.Equal(got[:min(len(got), len(want))], want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // What was thrown away must not be said to be durable of the bytes that come in its place.

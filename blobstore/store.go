@@ -60,7 +60,7 @@ func Open(root string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{root: root, opts: opts, log: opts.Log, pace: defaultPace}
+	s := &Store{root: root, opts: opts, log: opts.Log, pace: defaultPace()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

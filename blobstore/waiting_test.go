@@ -26,7 +26,8 @@ func feedWant(known bool) blobstore.Want {
 	return blobstore.Want{Size: int64(len(shared())), Name: "http://example/fed"}
 }
 
-func feedRole(ctx context.Context, root string) error      { return feed(ctx, root, feedWant(true)) }
+func feedRole(ctx context.Context, root string) error { return feed(ctx, root, feedWant(true)) }
+
 func feedNamedRole(ctx context.Context, root string) error { return feed(ctx, root, feedWant(false)) }
 
 // feed writes a piece of the shared blob whenever it is told to.
