@@ -55,6 +55,9 @@ func New(base *http.Client, trusted []string) *http.Client {
 		t.Protocols.SetHTTP1(true)
 		t.ForceAttemptHTTP2 = false
 		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		if t.TLSClientConfig != nil {
+			t.TLSClientConfig.NextProtos = nil // which Clone fills: a server that is offered HTTP/2 answers in it
+		}
 		t.DisableCompression = true
 		t.MaxIdleConns = 0
 		t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, idlePerHost)
