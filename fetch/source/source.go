@@ -44,6 +44,9 @@ type Options struct {
 	// HaveRevision and HaveValidator are what Have's model had as Revision and Validator, for the sources that have no
 	// digest of a whole model. A source that finds the same there says Unchanged too.
 	HaveRevision, HaveValidator string
+	// Digest is what the caller says the file (or manifest) is; empty: nothing. Sources that know digests need not look at
+	// it: the pull holds it against what they say.
+	Digest digest.Digest
 	// Include and Exclude are what the caller takes of a model's files: see [Options.Takes]. A source that knows
 	// nothing of them may list all files; the pull leaves out what is not taken.
 	Include, Exclude []string
