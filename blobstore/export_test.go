@@ -65,6 +65,16 @@ func MarkOffset(raw []byte, key string) int64 {
 	return m.offset
 }
 
+// MarkSum is the hash of the bytes before the mark that raw begins with, as its state has it.
+func MarkSum(raw []byte, key string) []byte {
+	m, _ := parseMark(raw, key)
+	h, ok := m.resume()
+	if !ok {
+		return nil
+	}
+	return h.Sum(nil)
+}
+
 // Rebooted gives records of a journal (size 32) or marks (size 128) of this boot as those of another.
 func Rebooted(raw []byte, size int64, boot string) []byte {
 	var all []byte
