@@ -19,6 +19,9 @@ var (
 	ErrInterrupted = errors.New("the transfer broke off")
 	// ErrRange reports an answer that does not fit the range that was asked for. It is worth a retry, without a range.
 	ErrRange = errors.New("the answer does not fit the range asked for")
+	// ErrChanged reports content that is no longer what the transfer began with. What there is of it is worth nothing: no
+	// retry inside a transfer can help, a new one may.
+	ErrChanged = errors.New("the content changed while it was fetched")
 )
 
 // StallError reports a try that was given up because too little came.
