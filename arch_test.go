@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"fetch/source":   {"fetch/transfer", "manifest"},
 	"fetch/guard":    {"fetch/transfer"},
 	"fetch/registry": {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
+	"fetch/hub":      {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/ollama":   {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
@@ -52,6 +53,7 @@ var rooms = map[string][]string{
 	"internal/faultserver":  {},
 	"internal/ollamatest":   {"manifest"},
 	"internal/memsink":      {},
+	"internal/hubtest":      {},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
 	"internal/tinymodel":    {},
 }
