@@ -26,10 +26,37 @@ type PullOptions struct {
 	As        string        // the name in the store; empty: the reference without its scheme
 	Digest    digest.Digest // what the reference must name; empty: whatever it names
 	Platform  string        // os/architecture[/variant], for an index; empty: what was chosen before, else this machine's
+	Include   []string      // patterns of the files that are taken (see source.Options.Takes); empty: all
+	Exclude   []string      // patterns of files that are not
+	Priority  Priority      // beside other pulls of the Store; empty: Normal
 	Jobs      int           // blobs at once; 0: fetch.DefaultJobs
 	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
 	Timeout   time.Duration // without a byte; 0: transfer.DefaultStall
 	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
+}
+
+// Priority is what a pull counts beside others that want the same connections.
+type Priority string
+
+// The priorities. A High one gets twice the connections of a Normal one, and a Low one half.
+const (
+	High   Priority = "high"
+	Normal Priority = "normal"
+	Low    Priority = "low"
+)
+
+// weight is the share of the connections.
+func (p Priority) weight() (int, error) {
+	const low, normal, high = 1, 2, 4
+	switch p {
+	case High:
+		return high, nil
+	case Normal, "":
+		return normal, nil
+	case Low:
+		return low, nil
+	}
+	return 0, usagef("%q is no priority: want high, normal or low", string(p))
 }
 
 // Pulled is what a pull or an import did.
@@ -80,8 +107,8 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 	p := &pullPlan{typed: typed, ref: typed, options: fetch.Options{
 		Digest: o.Digest, Jobs: o.Jobs,
 		Source: source.Options{
-			PlainHTTP: o.PlainHTTP,
-			Transfer:  transfer.Options{Retries: o.Retries, Stall: o.Timeout},
+			PlainHTTP: o.PlainHTTP, Include: o.Include, Exclude: o.Exclude,
+			Transfer: transfer.Options{Retries: o.Retries, Stall: o.Timeout},
 		},
 	}}
 	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
@@ -100,6 +127,12 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 
 // narrow reads those of the options that can be wrong.
 func (p *pullPlan) narrow(o PullOptions) (err error) {
+	if p.options.Source.Transfer.Weight, err = o.Priority.weight(); err != nil {
+		return err
+	}
+	if err := p.options.Source.CheckPatterns(); err != nil {
+		return usagef("%v", err)
+	}
 	if o.Digest != "" {
 		if _, err = key.Parse(o.Digest); err != nil {
 			return err

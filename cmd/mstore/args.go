@@ -193,7 +193,11 @@ func checkValue(f cli.Flag, value string, given bool) error {
 	if !given || value == "" {
 		return usagef("--%s wants a value", name)
 	}
-	switch f.(type) {
+	switch f := f.(type) {
+	case *cli.GenericFlag:
+		if err := f.Value.Set(value); err != nil {
+			return usagef("--%s %v", name, err)
+		}
 	case *cli.IntFlag:
 		if n, err := strconv.Atoi(value); err != nil || n < 0 {
 			return usagef("--%s wants a whole number, not %q", name, value)

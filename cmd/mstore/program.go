@@ -155,7 +155,7 @@ func (p *program) withStore(c *cli.Context, do func(*mstore.Store) error) (err e
 	}
 	store, err := mstore.Open(dir, mstore.Options{
 		Shared: c.Bool(sharedName), Offline: c.Bool(offlineName), UserAgent: userAgent(),
-		Log: p.log, Events: p.watch.tell,
+		Limits: limits(c), Log: p.log, Events: p.watch.tell,
 	})
 	if err != nil {
 		return err

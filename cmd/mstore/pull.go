@@ -16,12 +16,15 @@ func (p *program) pullCommand() *cli.Command {
 		Description: `Prints name@digest of each model. What is in the store is not fetched again, and a pull that was
 interrupted resumes. A model's name is its reference without the scheme, or what --as says; pulling the
 name of a model in the store asks the place it came from for something newer.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "as", Usage: "call the model `NAME` in the store"},
 			&cli.StringFlag{Name: "digest", Usage: "fail unless the reference names this sha256 `DIGEST`"},
 			&cli.StringFlag{Name: "platform", Usage: "choose `OS/ARCH` from an index (default: this machine)"},
+			&cli.StringSliceFlag{Name: "include", Usage: "take the files that match `GLOB` and no others; may be repeated"},
+			&cli.StringSliceFlag{Name: "exclude", Usage: "leave out the files that match `GLOB`; may be repeated"},
+			&cli.StringFlag{Name: "priority", Usage: "start and share the connections beside other pulls as `high|normal|low`", Value: string(mstore.Normal)},
 			jobsFlag("fetch"), retriesFlag(), timeoutFlag(), plainHTTPFlag(), progressFlag(),
-		},
+		}, limitFlags()...),
 		Action: p.action(p.pull),
 	}
 }
@@ -64,7 +67,13 @@ func pullOptions(c *cli.Context) (mstore.PullOptions, error) {
 	opts := mstore.PullOptions{
 		As: c.String("as"), Platform: c.String("platform"), Jobs: c.Int("jobs"), Retries: retries(c),
 		Timeout: c.Duration("timeout"), PlainHTTP: c.Bool("plain-http"),
+		Include: c.StringSlice("include"), Exclude: c.StringSlice("exclude"),
 	}
+	priority, err := choice(c, "priority", string(mstore.High), string(mstore.Normal), string(mstore.Low))
+	if err != nil {
+		return opts, err
+	}
+	opts.Priority = mstore.Priority(priority)
 	if c.Args().Len() > 1 {
 		for _, flag := range []string{"as", "digest"} {
 			if c.IsSet(flag) {
@@ -72,7 +81,6 @@ func pullOptions(c *cli.Context) (mstore.PullOptions, error) {
 			}
 		}
 	}
-	var err error
 	opts.Digest, err = digestFlag(c)
 	return opts, err
 }
