@@ -18,8 +18,9 @@ type climber struct {
 	inUse   int // sum of connections in use over samples
 	samples int
 
-	until   time.Time     // when a hold or a ceiling ends
+	until   time.Time     // when a hold, or the pause after a refusal, ends
 	hold    time.Duration // how long the next hold is
+	pause   time.Duration // after a refusal
 	latency time.Duration // to the first byte of an answer, the least that was seen
 	speed   float64       // bytes a second of one connection, as of the last window
 }
@@ -37,11 +38,12 @@ const (
 	nearLimit = 4 // to begin with: what a host on the same network needs
 	farLimit  = 16
 	leastHold = 3 * time.Second
-	mostHold  = time.Minute
-	far       = 10 * time.Millisecond // latency from which on a host is far
-	worth     = 0.25                  // share of the ideal gain that more connections have to bring
-	loss      = 0.95                  // share of the speed that fewer connections have to keep
-	ceiling   = 20 * time.Second      // how long a refusal is remembered
+	// leastPause is how long after a refusal one more connection is tried.
+	leastPause = time.Second
+	mostHold   = time.Minute
+	far        = 10 * time.Millisecond // latency from which on a host is far
+	worth      = 0.25                  // share of the ideal gain that more connections have to bring
+	loss       = 0.95                  // share of the speed that fewer connections have to keep
 )
 
 func newClimber(most int, fixed bool) climber {
@@ -136,21 +138,20 @@ func (c *climber) rest(now time.Time) {
 	c.hold = min(2*c.hold, mostHold)
 }
 
-// refuse says that the host does not serve more than served connections.
+// refuse says that the host served no more than served connections when it was asked for one more.
 func (c *climber) refuse(now time.Time, served int) {
+	if now.After(c.until) || c.phase != refused { // a new one, not one of many at the same time
+		c.pause = min(max(2*c.pause, leastPause), mostHold)
+	}
 	c.limit = max(1, min(c.limit, served))
-	c.phase, c.until = refused, now.Add(ceiling)
-	c.opens = time.Time{}
+	c.phase, c.until = refused, now.Add(c.pause)
 }
 
-// afterRefusal forgets a refusal after a while.
+// afterRefusal tries one more connection, later each time that it is refused.
 func (c *climber) afterRefusal(now time.Time) {
 	if now.Before(c.until) {
 		return
 	}
-	if c.fixed {
-		c.limit, c.phase = c.most, rising
-		return
-	}
-	c.rest(now)
+	c.limit = min(c.limit+1, c.most)
+	c.until = now.Add(c.pause)
 }

@@ -9,6 +9,7 @@ type lane struct {
 	climber climber
 	active  int       // ranges under way
 	rests   time.Time // nothing new is asked before: the host said so
+	waking  bool      // somebody will look again then
 	queue   []*ticket
 }
 
@@ -90,11 +91,15 @@ func (l *lane) resting() bool {
 	if wait <= 0 {
 		return false
 	}
-	time.AfterFunc(wait, func() {
-		l.engine.mu.Lock()
-		defer l.engine.mu.Unlock()
-		l.engine.grant()
-	})
+	if !l.waking {
+		l.waking = true
+		time.AfterFunc(wait, func() {
+			l.engine.mu.Lock()
+			defer l.engine.mu.Unlock()
+			l.waking = false
+			l.engine.grant()
+		})
+	}
 	return true
 }
 
@@ -125,8 +130,8 @@ func (l *lane) answered(latency time.Duration) {
 	l.engine.grant()
 }
 
-// refused notes that the host did not want one more range now, and is not to be asked before wait has passed. others
-// tells whether it serves other ranges meanwhile.
+// refused notes that the host did not want a range that is under way, and is not to be asked before wait has passed.
+// others tells whether it serves others meanwhile.
 func (l *lane) refused(wait time.Duration) (others bool) {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()

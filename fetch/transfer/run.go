@@ -160,8 +160,8 @@ func (r *run) start(ctx context.Context) {
 	go func() {
 		err := r.fetch(ctx, s)
 		s.cancel(nil)
-		t.giveBack()
 		r.results <- result{s, err}
+		t.giveBack()
 	}()
 }
 
