@@ -224,7 +224,7 @@ func (j *job) transferOptions(file *progress) transfer.Options {
 		j.retries.Add(1)
 		j.puller.Log.Debug("a transfer is tried again", "digest", file.digest, "path", file.path,
 			"attempt", attempt, "wait", wait, "error", err)
-		file.retry(wait, err)
+		file.retry(attempt, wait, err)
 	}
 	return opts
 }

@@ -150,7 +150,7 @@ func (j *job) put(ctx context.Context, desc ocispec.Descriptor, raw []byte) erro
 
 // ingest brings one blob through the store's door. Wrong bytes are fetched once more, from the next origin first.
 func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, from from) (blobstore.Info, error) {
-	want.Waiting = func(int64) { file.emit(Event{Kind: Wait}) }
+	want.Waiting = file.waiting
 	in, err := j.lease.Ingest(ctx, want)
 	if errors.Is(err, blobstore.ErrExists) {
 		info, err := j.lease.Stat(want.Digest)
@@ -170,7 +170,7 @@ func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, f
 	if again, ok := from.again(); ok && errors.Is(err, blobstore.ErrMismatch) && want.Digest != "" {
 		j.retries.Add(1)
 		j.puller.Log.Warn("wrong bytes: the blob is fetched once more", "digest", want.Digest, "path", file.path, "error", err)
-		file.retry(0, err)
+		file.retry(1, 0, err)
 		file.start(0)
 		info, err = j.fill(ctx, in, file, again)
 	}

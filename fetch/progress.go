@@ -18,6 +18,7 @@ type progress struct {
 	size   int64
 	bytes  atomic.Int64 // here so far
 	reused atomic.Int64
+	waits  int // events of kind Wait
 }
 
 func (j *job) track(path string, desc ocispec.Descriptor) *progress {
@@ -43,8 +44,18 @@ func (f *progress) moved(n int64) {
 	f.emit(Event{Kind: Progress})
 }
 
-func (f *progress) retry(wait time.Duration, err error) {
-	f.emit(Event{Kind: Retry, Wait: wait, Err: err})
+// waiting tells of what another process has of the file. What it had when this one began to look was here before.
+func (f *progress) waiting(have int64) {
+	if f.waits == 0 {
+		f.reused.Store(have)
+	}
+	f.waits++
+	f.bytes.Store(max(have, f.bytes.Load()))
+	f.emit(Event{Kind: Wait})
+}
+
+func (f *progress) retry(attempt int, wait time.Duration, err error) {
+	f.emit(Event{Kind: Retry, Attempt: attempt, Wait: wait, Err: err})
 }
 
 // reusedWhole ends the file: its blob was in the store.
