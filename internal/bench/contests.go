@@ -74,17 +74,17 @@ func away() []contest {
 	return []contest{
 		{
 			name: "pull from a far server, 512 MiB", figure: "of the line",
-			prepare: fromNginx(farFile, "", far(), mstore, ofLine(mstore16, 16), ofLine(aria2, 16), ofLine(aria2Checksum, 16),
+			prepare: fromNginx(farFile, "", far(), ofLine(mstore, 32), ofLine(mstore16, 16), ofLine(aria2, 16), ofLine(aria2Checksum, 16),
 				ofLine(cranePull, 1), ofLine(orasPull, 1)),
 		},
 		{
 			name: "pull from a far server, 2 GiB", figure: "of the line",
-			prepare: fromNginx(oneFile, "", far(), mstore, ofLine(mstore8, 8), ofLine(mstore16, 16),
+			prepare: fromNginx(oneFile, "", far(), ofLine(mstore, 32), ofLine(mstore8, 8), ofLine(mstore16, 16),
 				ofLine(aria2, 16), ofLine(aria2Checksum, 16)),
 		},
 		{
 			name: "pull from a far HTTP/2 server, 512 MiB", figure: "of the line",
-			prepare: fromNginx(farFile, "ssl http2", far(), mstore, ofLine(mstore16, 16), ofLine(aria2Checksum, 16),
+			prepare: fromNginx(farFile, "ssl http2", far(), ofLine(mstore, 32), ofLine(mstore16, 16), ofLine(aria2Checksum, 16),
 				ofLine(cranePull, 1), ofLine(curlPull, 1)),
 		},
 		{
