@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -21,6 +22,9 @@ type Want struct {
 	// Name identifies a partial blob of unknown digest, so that a later ingest of the same name resumes it. A blob of
 	// unknown digest and no name starts at zero.
 	Name string
+	// Verify, when not nil, is another word on what the bytes are than the digest. Commit asks it about the file; an
+	// error of it is ErrMismatch.
+	Verify func(size int64, content io.Reader) error
 	// Waiting, when not nil, is called when another process (or goroutine) is fetching the blob and the ingest waits for
 	// it: at once, and then a few times a second while that one gets on. have is how many bytes it has, and never falls.
 	// The calls come one at a time, and none after Ingest has returned.
@@ -57,7 +61,7 @@ func (l *Lease) Ingest(ctx context.Context, want Want) (*Ingest, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
-	in.lease, in.want, in.unlock = l, k, unlock
+	in.lease, in.want, in.confirm, in.unlock = l, k, want.Verify, unlock
 	return in, nil
 }
 
@@ -110,7 +114,7 @@ func (l *Lease) ingestUnknown(ctx context.Context, want Want) (*Ingest, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
-	in.lease, in.unlock = l, unlock
+	in.lease, in.confirm, in.unlock = l, want.Verify, unlock
 	return in, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/mstore/mstore/internal/durable"
@@ -82,6 +83,11 @@ func (in *Ingest) verify(ctx context.Context) (key.Key, int64, error) {
 	if size := in.knownSize(); wrong || hashed != size || info.Size() != size {
 		err := &MismatchError{Want: in.digestOrNone(), Got: got, WantSize: size, GotSize: info.Size()}
 		return key.Key{}, 0, errors.Join(err, in.startOver())
+	}
+	if in.confirm != nil {
+		if err := in.confirm(hashed, io.NewSectionReader(in.folder.data, 0, hashed)); err != nil {
+			return key.Key{}, 0, errors.Join(fmt.Errorf("%w: %w", ErrMismatch, err), in.startOver())
+		}
 	}
 	k, err := key.Parse(got)
 	return k, hashed, err

@@ -30,6 +30,7 @@ type Ingest struct {
 	lease    *Lease
 	want     key.Key // zero when not known
 	wantSize int64   // negative when not known
+	confirm  func(size int64, content io.Reader) error
 	folder   *partial
 	unlock   func() error
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -42,6 +43,8 @@ type Options struct {
 	Digest digest.Digest
 	// Jobs is how many blobs move at once; 0 means DefaultJobs.
 	Jobs int
+	// Local is how the bytes of files on this machine get into the store; "" is Auto.
+	Local LocalMode
 	// Source narrows what is resolved. Have is set by Pull.
 	Source source.Options
 }
@@ -62,42 +65,67 @@ type Result struct {
 // Errors of the source, the transfer and the store come as they are; ErrPinned is the package's own. Whatever the
 // error, no tag was moved, and what was fetched is resumed by the next pull of it.
 func (p *Puller) Pull(ctx context.Context, src source.Source, ref string, have *tags.Tag, opts Options) (*Result, error) {
+	if err := opts.Local.check(); err != nil {
+		return nil, err
+	}
 	lease, err := p.Store.Lease()
 	if err != nil {
 		return nil, err
 	}
 	defer p.release(lease)
-	opts.Source.Have = ""
+	opts.Source.Digest = opts.Digest
 	if have != nil && Fits(*have, opts) {
-		opts.Source.Have = have.Source.Digest
+		opts.Source.Have, opts.Source.HaveRevision, opts.Source.HaveValidator =
+			have.Source.Digest, have.Source.Revision, have.Source.Validator
 	}
+	r, err := p.pull(ctx, lease, src, ref, have, opts)
+	if errors.Is(err, errLost) || errors.Is(err, transfer.ErrChanged) { // the source has moved on: from the beginning
+		opts.Source.Have, opts.Source.HaveRevision, opts.Source.HaveValidator = "", "", ""
+		r, err = p.pull(ctx, lease, src, ref, have, opts)
+	}
+	if err == nil && have != nil && have.Source.Validator != "" && r.Tag.Descriptor.Digest != have.Descriptor.Digest {
+		p.Log.Warn("what lies there has changed", "reference", have.Source.Reference, "was", have.Descriptor.Digest, "is", r.Tag.Descriptor.Digest)
+	}
+	return r, err
+}
+
+// pull resolves ref and brings in what it names.
+func (p *Puller) pull(
+	ctx context.Context, lease *blobstore.Lease, src source.Source, ref string, have *tags.Tag, opts Options,
+) (*Result, error) {
 	j := p.newJob(lease, opts)
 	model, err := src.Resolve(ctx, ref, j.resolveOptions())
+	if err == nil {
+		err = narrow(model, opts.Source)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if model.Unchanged {
-		err := checkPin(opts.Digest, have.Source.Reference, have.Source.Digest, have.Descriptor.Digest)
-		if err != nil {
-			return nil, err
-		}
-		if r, err := p.present(lease, *have); err == nil || !isLost(err) {
-			return r, err
-		}
-		opts.Source.Have = "" // the tag is right and the store has lost something: fetch it
-		j = p.newJob(lease, opts)
-		if model, err = src.Resolve(ctx, ref, j.resolveOptions()); err != nil {
-			return nil, err
-		}
+	if !model.Unchanged {
+		return j.pull(ctx, model)
 	}
-	return j.pull(ctx, model)
+	r, err := p.present(lease, *have)
+	if err != nil && isLost(err) {
+		return nil, fmt.Errorf("%w: %w", errLost, err)
+	}
+	if err == nil {
+		err = checkPin(opts.Digest, have.Source.Reference, append([]digest.Digest{have.Source.Digest}, digests(r.Manifest)...)...)
+	}
+	return r, err
 }
 
-// Fits tells whether a pull with opts would choose what the tag means, where that was chosen from an index.
+// Fits tells whether a pull with opts would choose what the tag means, where that was chosen from an index or by
+// patterns.
 func Fits(have tags.Tag, opts Options) bool {
+	if have.Source.Filter != opts.Source.Filter() {
+		return false
+	}
 	fromIndex := have.Source.Digest != have.Descriptor.Digest
-	return !fromIndex || have.Source.Platform == platformName(opts.Source.Platform)
+	return !fromIndex || have.Source.Filter != "" || have.Source.Platform == platformName(opts.Source.Platform)
 }
+
+// errLost reports that a tag is right and the store has lost something of it: it is fetched again.
+var errLost = errors.New("lost by the store")
 
 // isLost tells of something that a tag names and the store has not, or not right: to be fetched again.
 func isLost(err error) bool {
@@ -209,12 +237,12 @@ func (p *Puller) release(lease *blobstore.Lease) {
 }
 
 // checkPin compares what was resolved with what was asked for: what the reference named, or the manifest that this
-// led to.
-func checkPin(want digest.Digest, reference string, named, manifest digest.Digest) error {
-	if want == "" || want == named || want == manifest {
+// led to, or its only file.
+func checkPin(want digest.Digest, reference string, is ...digest.Digest) error {
+	if want == "" || slices.Contains(is, want) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is %s, not %s", ErrPinned, reference, cmp.Or(named, manifest), want)
+	return fmt.Errorf("%w: %s is %s, not %s", ErrPinned, reference, cmp.Or(is...), want)
 }
 
 // transferOptions tell the job of each retry, for the counters and for whoever watches.

@@ -48,7 +48,7 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 	case from.memory != nil:
 		_, err = counted{in, file}.WriteAt(from.memory, 0)
 	case from.path() != "":
-		err = copyFile(ctx, in, from.path(), file)
+		err = j.copyFile(ctx, in, from.path(), file)
 	default:
 		var stats transfer.Stats
 		stats, err = j.puller.Engine.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
@@ -62,10 +62,10 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 	return in.Commit(ctx)
 }
 
-func copyFile(ctx context.Context, in *blobstore.Ingest, path string, file *progress) error {
+func (j *job) copyFile(ctx context.Context, in *blobstore.Ingest, path string, file *progress) error {
 	src, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(in.CopyFrom(ctx, src, file.moved), src.Close())
+	return errors.Join(j.opts.Local.take(ctx, in, src, file), src.Close())
 }

@@ -10,11 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
 )
@@ -57,7 +59,7 @@ func (j *job) pull(ctx context.Context, model *source.Model) (*Result, error) {
 	}
 	m, err := j.blobs(ctx, model)
 	if err == nil {
-		err = checkPin(j.opts.Digest, model.Reference, model.Digest, m.Descriptor.Digest)
+		err = checkPin(j.opts.Digest, model.Reference, append([]digest.Digest{model.Digest}, digests(m)...)...)
 	}
 	if err != nil {
 		return nil, err
@@ -107,34 +109,6 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 	return m, group.Wait()
 }
 
-// build brings in the files of a model that has no manifest yet, and makes the manifest of them.
-func (j *job) build(ctx context.Context, model *source.Model) (*manifest.Manifest, error) {
-	total := int64(0)
-	for _, f := range model.Files {
-		total += max(f.Descriptor.Size, 0)
-	}
-	j.emit(Event{Kind: Resolved, Size: total, Files: len(model.Files)})
-	files := make([]manifest.File, len(model.Files))
-	group, gctx := j.group(ctx)
-	for i, f := range model.Files {
-		group.Go(func() error {
-			file := j.track(f.Path, f.Descriptor)
-			want := blobstore.Want{Digest: f.Descriptor.Digest, Size: f.Descriptor.Size}
-			info, err := j.ingest(gctx, file, want, from{local: f.Local, origins: f.Origins})
-			files[i] = manifest.File{Path: f.Path, Descriptor: ocispec.Descriptor{Digest: info.Digest, Size: info.Size}}
-			return file.wrap(err)
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	m, config, err := manifest.Build(manifest.Draft{Files: files, Model: model.Facts})
-	if err != nil {
-		return nil, err
-	}
-	return m, j.put(ctx, m.Config, config)
-}
-
 func (j *job) group(ctx context.Context) (*errgroup.Group, context.Context) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(cmp.Or(max(j.opts.Jobs, 0), DefaultJobs))
@@ -151,6 +125,9 @@ func (j *job) put(ctx context.Context, desc ocispec.Descriptor, raw []byte) erro
 // ingest brings one blob through the store's door. Wrong bytes are fetched once more, from the next origin first.
 func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, from from) (blobstore.Info, error) {
 	want.Waiting = file.waiting
+	if path := from.path(); j.opts.Local == Hardlink && path != "" {
+		return j.link(ctx, file, want, path)
+	}
 	in, err := j.lease.Ingest(ctx, want)
 	if errors.Is(err, blobstore.ErrExists) {
 		info, err := j.lease.Stat(want.Digest)
@@ -167,7 +144,10 @@ func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, f
 	}()
 	file.start(in.Resumed())
 	info, err := j.fill(ctx, in, file, from)
-	if again, ok := from.again(); ok && errors.Is(err, blobstore.ErrMismatch) && want.Digest != "" {
+	if errors.Is(err, transfer.ErrChanged) { // what is here is of no use to anybody
+		return info, errors.Join(err, in.Discard())
+	}
+	if again, ok := from.again(); ok && errors.Is(err, blobstore.ErrMismatch) && (want.Digest != "" || want.Verify != nil) {
 		j.retries.Add(1)
 		j.puller.Log.Warn("wrong bytes: the blob is fetched once more", "digest", want.Digest, "path", file.path, "error", err)
 		file.retry(1, 0, err)
@@ -191,6 +171,7 @@ func (j *job) tag(ctx context.Context, m *manifest.Manifest, model *source.Model
 	now := time.Now()
 	from := tags.Source{
 		Reference: model.Reference, Digest: cmp.Or(model.Digest, m.Descriptor.Digest), PlainHTTP: model.PlainHTTP,
+		Revision: model.Revision, Validator: model.Validator, Filter: j.opts.Source.Filter(),
 	}
 	if from.Digest != m.Descriptor.Digest {
 		from.Platform = platformName(j.opts.Source.Platform)

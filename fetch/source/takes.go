@@ -19,12 +19,36 @@ func (o Options) Takes(file string) bool {
 func (o Options) CheckPatterns() error {
 	for _, list := range [][]string{o.Include, o.Exclude} {
 		for _, p := range list {
-			if _, err := path.Match(p, ""); err != nil || p == "" {
+			if _, err := path.Match(p, ""); err != nil || p == "" || strings.Contains(p, "\n") {
 				return fmt.Errorf("%w: %q is no pattern for file names", ErrReference, p)
 			}
 		}
 	}
 	return nil
+}
+
+// Filter writes Include and Exclude as one text, a pattern a line with + or - before it; empty when there are none.
+func (o Options) Filter() string {
+	var lines []string
+	for _, p := range o.Include {
+		lines = append(lines, "+"+p)
+	}
+	for _, p := range o.Exclude {
+		lines = append(lines, "-"+p)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// SetFilter sets Include and Exclude to what Filter wrote.
+func (o *Options) SetFilter(text string) {
+	o.Include, o.Exclude = nil, nil
+	for line := range strings.SplitSeq(text, "\n") {
+		if p, ok := strings.CutPrefix(line, "+"); ok {
+			o.Include = append(o.Include, p)
+		} else if p, ok := strings.CutPrefix(line, "-"); ok {
+			o.Exclude = append(o.Exclude, p)
+		}
+	}
 }
 
 func anyMatches(patterns []string, file string) bool {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mstore/mstore/fetch/source"
 )
 
@@ -39,11 +41,25 @@ func TestTakes(t *testing.T) {
 }
 
 func TestCheckPatterns(t *testing.T) {
-	for pattern, ok := range map[string]bool{"*.gguf": true, "a/**": true, "[a": false, "": false, "a[]b": false} {
+	for pattern, ok := range map[string]bool{"*.gguf": true, "a/**": true, "[a": false, "": false, "a[]b": false, "a\nb": false} {
 		for _, o := range []source.Options{{Include: []string{pattern}}, {Exclude: []string{pattern}}} {
 			if err := o.CheckPatterns(); (err == nil) != ok || err != nil && !errors.Is(err, source.ErrReference) {
 				t.Errorf("CheckPatterns(%q) = %v", pattern, err)
 			}
+		}
+	}
+}
+
+func TestFilter(t *testing.T) {
+	for _, o := range []source.Options{
+		{},
+		{Include: []string{"*.gguf", "+x"}, Exclude: []string{"-y"}},
+		{Exclude: []string{"a", "b"}},
+	} {
+		var back source.Options
+		back.SetFilter(o.Filter())
+		if diff := cmp.Diff([][]string{o.Include, o.Exclude}, [][]string{back.Include, back.Exclude}); diff != "" {
+			t.Errorf("%q does not come back: %s", o.Filter(), diff)
 		}
 	}
 }

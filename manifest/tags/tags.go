@@ -42,6 +42,7 @@ type Source struct {
 	Reference string        `json:"reference,omitempty"`
 	Digest    digest.Digest `json:"digest,omitempty"`   // what the reference named: a manifest or an index
 	Platform  string        `json:"platform,omitempty"` // that was chosen from an index; empty: nobody chose, it was the machine's
+	Filter    string        `json:"filter,omitempty"`   // which of its files were taken; empty: all
 	PlainHTTP bool          `json:"plainHTTP,omitempty"`
 	Revision  string        `json:"revision,omitempty"`
 	Validator string        `json:"validator,omitempty"`
