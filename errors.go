@@ -117,7 +117,7 @@ var rules = []rule{
 	{ErrAuthentication, isAny(source.ErrAuth, guard.ErrUntrusted)},
 	{ErrNotFound, isAny(source.ErrNotFound)},
 	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, source.ErrReference,
-		export.ErrExists, export.ErrMode, export.ErrLayout)},
+		export.ErrExists, export.ErrMode, export.ErrLayout, fetch.ErrLocalMode)},
 	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
 	{ErrBusy, isAny(tags.ErrMoved, syscall.ETXTBSY, syscall.EBUSY)},
 	{ErrNetwork, isNetwork},

@@ -18,9 +18,9 @@ import (
 	"github.com/mstore/mstore/manifest"
 )
 
-// Blob is a blob of an OCI layout, as a transfer.Origin.
+// Blob is a blob of a folder of another tool, as a transfer.Origin.
 type Blob struct {
-	dir  string
+	path func(digest.Digest) (string, error) // where the folder has it
 	desc ocispec.Descriptor
 }
 
@@ -47,7 +47,7 @@ func (b *Blob) Fetch(ctx context.Context, off, n int64) (*transfer.Answer, error
 }
 
 func (b *Blob) open() (*os.File, error) {
-	path, err := blobPath(b.dir, b.desc.Digest)
+	path, err := b.path(b.desc.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +81,12 @@ func (s *span) Read(p []byte) (int, error) {
 func (s *span) Close() error { return s.f.Close() }
 
 // blobPath is where a layout has a blob.
-func blobPath(dir string, d digest.Digest) (string, error) {
+func (l layout) blobPath(d digest.Digest) (string, error) {
 	k, err := key.Parse(d)
 	if err != nil {
 		return "", err
 	}
-	return k.In(filepath.Join(dir, ocispec.ImageBlobsDir, digest.SHA256.String())), nil
+	return k.In(filepath.Join(l.dir, ocispec.ImageBlobsDir, digest.SHA256.String())), nil
 }
 
 // openRegular opens a regular file. What else has the name is ErrPath: a link is not followed and a pipe not waited

@@ -20,12 +20,12 @@ import (
 	"github.com/mstore/mstore/manifest"
 )
 
-// ErrNotFound: the layout has nothing of this tag or digest. It is also fs.ErrNotExist.
+// ErrNotFound: the folder of another tool has no such model, tag or blob. It is also fs.ErrNotExist.
 var ErrNotFound error = notFoundError{}
 
 type notFoundError struct{}
 
-func (notFoundError) Error() string        { return "not in the OCI layout" }
+func (notFoundError) Error() string        { return "it is not in the folder" }
 func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
 const (
@@ -113,7 +113,7 @@ func (l layout) resolve(ctx context.Context, opts source.Options) (*source.Model
 	if m.Manifest, err = l.follow(ctx, top, opts); err != nil {
 		return nil, err
 	}
-	m.Origins = func(desc ocispec.Descriptor) []transfer.Origin { return []transfer.Origin{&Blob{l.dir, desc}} }
+	m.Origins = func(desc ocispec.Descriptor) []transfer.Origin { return []transfer.Origin{&Blob{l.blobPath, desc}} }
 	return m, nil
 }
 
@@ -247,7 +247,7 @@ func (l layout) follow(ctx context.Context, desc ocispec.Descriptor, opts source
 
 // read reads a manifest or index and checks it against its descriptor, whose size may be unknown (negative).
 func (l layout) read(desc ocispec.Descriptor) ([]byte, error) {
-	path, err := blobPath(l.dir, desc.Digest)
+	path, err := l.blobPath(desc.Digest)
 	if err != nil {
 		return nil, err
 	}
