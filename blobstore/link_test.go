@@ -137,6 +137,38 @@ func TestLinkRefuses(t *testing.T) {
 	}
 }
 
+// TestCloneFrom: the blocks are shared, or nothing is written and the ingest goes on.
+func TestCloneFrom(t *testing.T) {
+	s := storetest.New(t)
+	f := theirs(t, s, []byte("theirs"))
+	want := blobstore.Want{Digest: digest.FromString("theirs"), Size: 6}
+	in, err := leased(t, s).Ingest(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	if err = in.CloneFrom(f, nil); errors.Is(err, errors.ErrUnsupported) {
+		if _, n := in.Missing(); n != 6 {
+			t.Errorf("%d bytes are missing after a clone that could not be", n)
+		}
+		err = in.CopyFrom(t.Context(), f, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := in.Commit(t.Context()); err != nil || info.Size != 6 {
+		t.Errorf("Commit = %+v, %v", info, err)
+	}
+	other, err := leased(t, s).Ingest(t.Context(), blobstore.Want{Digest: digest.FromString("other"), Size: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := other.CloneFrom(f, nil); !errors.Is(err, blobstore.ErrMismatch) {
+		t.Errorf("a file of another size: %v, want ErrMismatch", err)
+	}
+}
+
 func wantNoIngest(t *testing.T, s *blobstore.Store) {
 	t.Helper()
 	entries, err := os.ReadDir(s.Dir("ingest"))

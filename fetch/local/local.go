@@ -1,7 +1,9 @@
-// Package local resolves models that lie on this machine: plain files and folders, and OCI image layouts.
+// Package local resolves models that lie on this machine: plain files and folders, OCI image layouts, and what Hugging
+// Face's tools and Ollama have.
 //
-// Both are sources of package source. [Files] and [Paths] hand over the paths of files, from which an ingest shares or
-// copies the bytes; a manifest is built of them later. [Layout] reads a manifest from a folder that other tools wrote.
+// All are sources of package source. [Files], [Paths] and [HFCache] hand over the paths of files, from which an ingest
+// shares or copies the bytes; a manifest is built of them later. [Layout] and [OllamaStore] read a manifest from a folder
+// that other tools wrote.
 // Nothing is written, and nothing found in a folder is trusted: names are checked as those from the network are, and
 // what is no regular file is refused and never opened.
 package local

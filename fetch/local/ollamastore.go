@@ -111,7 +111,10 @@ func parseOllama(ref string) (whole string, err error) {
 
 // Resolve is [source.Source]. The model is named and has the reference as if it came from the registry, so that the
 // registry is asked for it later.
-func (o OllamaStore) Resolve(_ context.Context, ref string, opts source.Options) (*source.Model, error) {
+func (o OllamaStore) Resolve(ctx context.Context, ref string, opts source.Options) (*source.Model, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	whole, err := parseOllama(ref)
 	if err != nil {
 		return nil, err

@@ -88,3 +88,37 @@ func TestAHostileLayout(t *testing.T) {
 		})
 	}
 }
+
+// TestPipesOfOtherTools: nobody waits at a pipe that has the name of a blob, a ref or a manifest.
+func TestPipesOfOtherTools(t *testing.T) {
+	for _, name := range []string{
+		"models--m/refs/main", "models--m/blobs/" + gitOID("{}"), "models--m/snapshots/" + commit + "/sub/p",
+		"models--m/trees/" + commit + ".json",
+	} {
+		dir := t.TempDir()
+		hub(t, dir, "m", commit, hubFiles())
+		write(t, dir, map[string]string{"models--m/refs/main": commit, "models--m/trees/x": ""})
+		path := filepath.Join(dir, name)
+		_ = os.Remove(path)
+		try(t, syscall.Mkfifo(path, 0o600))
+		m, err := local.HFCache{Dir: dir}.Resolve(t.Context(), "m", source.Options{})
+		if strings.Contains(name, "trees") { // the list is a favour
+			if err != nil || m.Revision != "" {
+				t.Errorf("%s: %+v, %v", name, m, err)
+			}
+		} else if !errors.Is(err, local.ErrPath) {
+			t.Errorf("%s: %v, want ErrPath", name, err)
+		}
+	}
+	const at = "manifests/registry.ollama.ai/library/m/t"
+	for _, name := range []string{at, "manifests-v2/ollama.com/library/m/t"} {
+		dir := t.TempDir()
+		ollama(t, dir, at, "GGUF")
+		path := filepath.Join(dir, name)
+		_ = os.Remove(path)
+		try(t, os.MkdirAll(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600))
+		if _, err := (local.OllamaStore{Dir: dir}).Resolve(t.Context(), "m:t", source.Options{}); !errors.Is(err, local.ErrPath) {
+			t.Errorf("%s: %v, want ErrPath", name, err)
+		}
+	}
+}
