@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func wantPaths(t *testing.T, m *source.Model, want ...string) {
 	for _, f := range m.Files {
 		got = append(got, f.Path)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(sorted(want), got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
@@ -96,4 +97,10 @@ func read(t *testing.T, f source.File, off, n int64) (string, error) {
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	return string(raw), err
+}
+
+func sorted(paths []string) []string {
+	paths = slices.Clone(paths)
+	slices.Sort(paths)
+	return paths
 }
