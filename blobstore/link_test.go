@@ -126,12 +126,12 @@ func TestLinkRefuses(t *testing.T) {
 		if err := os.Chown(f.Name(), 12345, 12345); err != nil {
 			t.Fatal(err)
 		}
-		f, err := os.Open(f.Name())
+		foreign, err := os.Open(f.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = f.Close() }()
-		if _, err := l.Link(t.Context(), f, want); !errors.Is(err, fs.ErrPermission) {
+		defer func() { _ = foreign.Close() }()
+		if _, err := l.Link(t.Context(), foreign, want); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("another user's file: %v, want fs.ErrPermission", err)
 		}
 	}

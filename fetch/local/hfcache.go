@@ -25,8 +25,7 @@ const (
 
 var (
 	repoForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$`)
-	commitForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	gitForm    = commitForm // a git object id
+	commitForm = regexp.MustCompile(`^[0-9a-f]{40}$`) // the name that git gives a commit, or a file
 )
 
 // HFCache is the source of the models in a Hugging Face cache: the folder that HF_HUB_CACHE points to. References are

@@ -96,7 +96,7 @@ func describe(ctx context.Context, path, etag string, size int64) (ocispec.Descr
 		desc.Digest = k.Digest()
 		return desc, nil
 	}
-	if etag != "" && !gitForm.MatchString(etag) {
+	if etag != "" && !commitForm.MatchString(etag) {
 		return desc, fmt.Errorf("%w: its blob is named %q, which is no digest", ErrPath, etag)
 	}
 	if etag == "" {
