@@ -31,17 +31,20 @@ var rooms = map[string][]string{
 	"fetch/registry": {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/hub":      {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/ollama":   {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
+	"fetch/web":      {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
 	"export":         {"blobstore", "internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest"},
 	"gc":             {"blobstore", "manifest", "manifest/tags"},
 
 	"": {
-		"blobstore", "export", "fetch", "fetch/guard", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
+		"blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
+		"fetch/transfer", "fetch/web", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 	"cmd/mstore": {
-		"", "blobstore", "export", "fetch", "fetch/guard", "fetch/local", "fetch/registry", "fetch/source", "fetch/transfer", "gc",
+		"", "blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
+		"fetch/transfer", "fetch/web", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 

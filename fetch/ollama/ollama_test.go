@@ -22,10 +22,13 @@ import (
 	"github.com/mstore/mstore/manifest"
 )
 
+// large is more than the buffers between a server and a client on loopback hold: a body can be left in its middle.
+const large = 8 * sourcetest.MinLarge
+
 var (
-	weights = ollamatest.Layer{Type: "model", Content: strings.Repeat("0123456789abcdef", sourcetest.MinLarge/16+1)}
+	weights = ollamatest.Layer{Type: "model", Content: strings.Repeat("0123456789abcdef", large/16)}
 	params  = ollamatest.Layer{Type: "params", Content: `{"stop":["<|end|>"]}`}
-	newer   = ollamatest.Layer{Type: "model", Content: strings.Repeat("fedcba9876543210", sourcetest.MinLarge/16+2)}
+	newer   = ollamatest.Layer{Type: "model", Content: strings.Repeat("fedcba9876543210", large/16+2)}
 )
 
 // TestConformance: see package sourcetest.
