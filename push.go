@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
@@ -26,6 +28,7 @@ type PushOptions struct {
 	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
 	Timeout   time.Duration // without progress; 0: transfer.DefaultStall
 	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
+	LimitRate int64         // bytes a second, of all blobs together; 0: no limit
 }
 
 // Pushed is what a push did.
@@ -36,13 +39,14 @@ type Pushed struct {
 	Bytes        int64         // of all that the manifest names, each blob once
 	BytesSent    int64
 	BytesMounted int64 // taken by the registry from another of its repositories
-	BytesSkipped int64 // were there
+	BytesSkipped int64 // were there, or had come with a push that was killed
 	Elapsed      time.Duration
 	Retries      int
 }
 
 // Push sends a model to an OCI registry. Blobs that are there are not sent again, those of another repository of the
-// same registry are mounted, and the manifest comes last: nobody can see the model before it is whole.
+// same registry are mounted, and the manifest comes last: nobody can see the model before it is whole. An upload that
+// breaks off goes on where it was, in the next process too, where the registry can do that.
 //
 // Errors: ErrUsage for a reference that is not a registry's, ErrNotFound, ErrVerification when the store is damaged,
 // ErrNetwork, ErrAuthentication, ErrStorage, ErrInterrupted.
@@ -64,26 +68,27 @@ func (s *Store) Push(ctx context.Context, name, ref string, o PushOptions) (_ *P
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, use.Release()) }()
-	p := &push{store: s, use: use, pushed: Pushed{Name: use.Name, Digest: use.Digest}}
-	opts := registry.TargetOptions{
+	notes := openUploads(s.blobs.Dir(uploadsName), s.log)
+	defer func() { err = errors.Join(err, notes.close()) }()
+	p := &push{
+		store: s, use: use, pushed: Pushed{Name: use.Name, Digest: use.Digest}, done: make(map[digest.Digest]tally),
+	}
+	if p.target, err = s.sources.registry.Target(ctx, to.rest, registry.TargetOptions{
 		PlainHTTP: o.PlainHTTP,
 		MountFrom: strings.TrimPrefix(use.Source.Reference, "oci://"),
 		Transfer:  transfer.Options{Retries: o.Retries, Stall: o.Timeout, Retry: p.retry},
-	}
-	if p.target, err = s.registry.Target(ctx, to.rest, opts); err != nil {
+		Throttle:  throttle(o.LimitRate),
+		Sessions:  notes,
+	}); err != nil {
 		return nil, err
 	}
-	if err := p.blobs(ctx, cmp.Or(max(o.Jobs, 0), fetch.DefaultJobs)); err != nil {
-		return nil, err
-	}
-	m := use.manifest
-	if _, err := p.target.PushManifest(ctx, m.Descriptor.MediaType, m.Raw); err != nil {
+	if err := p.all(ctx, cmp.Or(max(o.Jobs, 0), fetch.DefaultJobs)); err != nil {
 		return nil, err
 	}
 	at := p.target.Reference()
-	at.Digest = m.Descriptor.Digest
+	at.Digest = use.Digest
 	p.pushed.Reference, p.pushed.Elapsed = at.String(), time.Since(start)
-	return &p.pushed, nil
+	return p.sum(), nil
 }
 
 // push is one Push under way.
@@ -94,6 +99,25 @@ type push struct {
 
 	mu     sync.Mutex
 	pushed Pushed
+	done   map[digest.Digest]tally
+}
+
+// all sends the blobs, then the manifest. A registry that misses a blob then, whatever it said before, gets it again.
+func (p *push) all(ctx context.Context, jobs int) error {
+	m := p.use.manifest
+	if err := p.target.CheckDigest(m.Descriptor.Digest); err != nil {
+		return err
+	}
+	for again := false; ; again = true {
+		if err := p.blobs(ctx, jobs); err != nil {
+			return err
+		}
+		_, err := p.target.PushManifest(ctx, m.Descriptor.MediaType, m.Raw)
+		if again || !errors.Is(err, registry.ErrBlobUnknown) {
+			return err
+		}
+		p.retry(1, 0, err)
+	}
 }
 
 // blobs sends what the manifest names, several at once. What could be sent is sent, so that the next try has less.
@@ -124,20 +148,22 @@ func (p *push) blob(ctx context.Context, desc ocispec.Descriptor, path string) (
 		return err
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
+	var there int64
 	e := Event{Kind: fetch.Start, Path: path, Digest: desc.Digest, Size: desc.Size}
 	p.emit(e)
-	outcome, err := p.target.PushBlob(ctx, desc, blob, func(sent int64) {
-		p.emit(Event{Kind: fetch.Progress, Path: path, Digest: desc.Digest, Size: desc.Size, Done: sent})
+	outcome, err := p.target.PushBlob(ctx, desc, blob, func(at registry.Progress) {
+		there = at.Reused
+		p.emit(Event{Kind: fetch.Progress, Path: path, Digest: desc.Digest, Size: desc.Size, Done: at.Done, Reused: at.Reused})
 	})
 	if err != nil {
 		return p.blame(ctx, desc.Digest, err)
 	}
-	e.Kind, e.Done = fetch.Done, desc.Size
+	e.Kind, e.Done, e.Reused = fetch.Done, desc.Size, there
 	if outcome != registry.Sent {
 		e.Reused = desc.Size
 	}
 	p.emit(e)
-	p.count(outcome, desc.Size)
+	p.note(desc.Digest, tally{outcome, desc.Size, there})
 	return nil
 }
 
@@ -153,18 +179,38 @@ func (p *push) blame(ctx context.Context, d digest.Digest, err error) error {
 	return err
 }
 
-func (p *push) count(outcome registry.Outcome, n int64) {
+// tally is what became of a blob.
+type tally struct {
+	outcome     registry.Outcome
+	size, there int64
+}
+
+// note remembers what became of a blob. That it is there the second time is no news.
+func (p *push) note(d digest.Digest, t tally) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pushed.Bytes += n
-	switch outcome {
-	case registry.Present:
-		p.pushed.BytesSkipped += n
-	case registry.Mounted:
-		p.pushed.BytesMounted += n
-	case registry.Sent:
-		p.pushed.BytesSent += n
+	if _, again := p.done[d]; !again || t.outcome != registry.Present {
+		p.done[d] = t
 	}
+}
+
+// sum adds up what became of the blobs.
+func (p *push) sum() *Pushed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.done {
+		p.pushed.Bytes += t.size
+		switch t.outcome {
+		case registry.Present:
+			p.pushed.BytesSkipped += t.size
+		case registry.Mounted:
+			p.pushed.BytesMounted += t.size
+		case registry.Sent:
+			p.pushed.BytesSkipped += t.there
+			p.pushed.BytesSent += t.size - t.there
+		}
+	}
+	return &p.pushed
 }
 
 func (p *push) retry(attempt int, wait time.Duration, err error) {
@@ -178,4 +224,25 @@ func (p *push) retry(attempt int, wait time.Duration, err error) {
 func (p *push) emit(e Event) {
 	e.Model = p.use.Name
 	p.store.emit(e)
+}
+
+// throttle lets bytesPerSecond through, of all who ask together; nil where there is no limit. What was not used is kept
+// for a twentieth of a second: enough for a busy machine, and a hundredth of what may come in five seconds.
+func throttle(bytesPerSecond int64) func(ctx context.Context, n int) error {
+	if bytesPerSecond <= 0 {
+		return nil
+	}
+	const share = 20
+	burst := int(max(1, min(bytesPerSecond/share, math.MaxInt32)))
+	limit := rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
+	return func(ctx context.Context, n int) error {
+		for n > 0 {
+			some := min(n, burst)
+			if err := limit.WaitN(ctx, some); err != nil {
+				return err
+			}
+			n -= some
+		}
+		return nil
+	}
 }

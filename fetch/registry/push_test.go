@@ -87,11 +87,11 @@ func TestProgressReachesTheEnd(t *testing.T) {
 	host := registrytest.StartCrane(t).Host
 	blob := noise(1, 1<<20)
 	var last int64
-	_, err := target(t, client(t), host+"/m").PushBlob(t.Context(), describe(blob), bytes.NewReader(blob), func(sent int64) {
-		if sent < last {
-			t.Errorf("progress fell from %d to %d", last, sent)
+	_, err := target(t, client(t), host+"/m").PushBlob(t.Context(), describe(blob), bytes.NewReader(blob), func(p registry.Progress) {
+		if p.Done < last {
+			t.Errorf("progress fell from %d to %d", last, p.Done)
 		}
-		last = sent
+		last = p.Done
 	})
 	if err != nil || last != int64(len(blob)) {
 		t.Errorf("progress ended at %d of %d, %v", last, len(blob), err)

@@ -18,7 +18,6 @@ import (
 
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/source"
-	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/internal/registrytest"
 	"github.com/mstore/mstore/manifest"
 )
@@ -273,5 +272,3 @@ func TestForeignPullOfAPush(t *testing.T) {
 		})
 	}
 }
-
-var _ transfer.Sink = (*buffer)(nil)
