@@ -9,7 +9,7 @@ LINT    := $(TOOLS)/golangci-lint
 CONCURRENT := ./blobstore/... ./export/... ./fetch/... ./gc/... ./internal/clone ./internal/flock \
               ./manifest/tags/... ./quarantine/... ./cmd/... .
 
-# Arguments of `make bench`, such as BENCH='-only far -rounds 1' (-h lists them).
+# Arguments of `make bench`, such as BENCH='-rounds 1 -only "far|cut"' (-h lists them).
 BENCH ?=
 
 # The time each fuzz target gets in `make fuzz`.
