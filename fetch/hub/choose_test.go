@@ -91,9 +91,7 @@ func TestQuantisations(t *testing.T) {
 		t.Run(selector, func(t *testing.T) {
 			var log bytes.Buffer
 			m := resolve(t, client(t, h, logging(&log)), id+selector)
-			for _, side := range []string{"README.md", "config.json", "mmproj-F16.gguf"} {
-				want = append(want, side)
-			}
+			want = append(want, "README.md", "config.json", "mmproj-F16.gguf")
 			if selector == "" || selector == ":latest" {
 				want = append(want, "imatrix.dat") // which is no GGUF file
 				if !strings.Contains(log.String(), "UD-Q4_K_XL") || !strings.Contains(log.String(), "QUANTISATION") {

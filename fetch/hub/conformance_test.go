@@ -21,7 +21,8 @@ func TestConformance(t *testing.T) {
 	files := []hubtest.File{
 		{Path: "model.safetensors", Data: large, LFS: true},
 		hubtest.Text("config.json", "{}"), hubtest.Text("empty", ""), hubtest.Text(".gitattributes", "*.safetensors"),
-		hubtest.Text("größe/a b%2f#+&.txt", "u"), {Path: "big.json", Data: large},
+		hubtest.Text("größe/a b%2f#+&.txt", "u"),
+		{Path: "big.json", Data: large},
 	}
 	other := []hubtest.File{hubtest.LFS("model.safetensors", "small"), hubtest.Text("config.json", "{ }")}
 	sourcetest.Run(t, func(t *testing.T) sourcetest.World {

@@ -31,7 +31,7 @@ func (r *repository) fail(ctx context.Context, resp *http.Response, what string)
 	if status.Redirected { // the word of another server
 		return fmt.Errorf("%s: %w", what, status)
 	}
-	token, _ := r.client.token(ctx) //nolint:errcheck // it was read a moment ago, for the request
+	token, _ := r.client.token(ctx) // it was read a moment ago, for the request
 	switch denied := status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden; {
 	case code == "GatedRepo":
 		return fmt.Errorf("%w: %s is gated: accept its terms at %s, %s: %w",

@@ -73,9 +73,31 @@ func TestCommitsThatAreNone(t *testing.T) {
 // TestHostileNames (V14): a name that leads anywhere, or clashes, ends the resolve, unless the file is not taken.
 func TestHostileNames(t *testing.T) {
 	for _, names := range [][]string{
-		{"../x"}, {"a/../../x"}, {"/etc/passwd"}, {`..\x`}, {`C:\x`}, {"C:/x"}, {`\\host\share`}, {"con"}, {"aux.txt"}, {"a:b"}, {"a."}, {"a "},
-		{"a\x00b"}, {"a\nb"}, {"a\u202eb"}, {"\x1b[31m"}, {strings.Repeat("x", 300)}, {""}, {"a//b"}, {"./a"}, {"a/"}, {".mstore-x"},
-		{"A", "a"}, {"gr\u00f6sse", "gro\u0308sse"}, {"a", "a/b"},
+		{"../x"},
+		{"a/../../x"},
+		{"/etc/passwd"},
+		{`..\x`},
+		{`C:\x`},
+		{"C:/x"},
+		{`\\host\share`},
+		{"con"},
+		{"aux.txt"},
+		{"a:b"},
+		{"a."},
+		{"a "},
+		{"a\x00b"},
+		{"a\nb"},
+		{"a\u202eb"},
+		{"\x1b[31m"},
+		{strings.Repeat("x", 300)},
+		{""},
+		{"a//b"},
+		{"./a"},
+		{"a/"},
+		{".mstore-x"},
+		{"A", "a"},
+		{"gr\u00f6sse", "gro\u0308sse"},
+		{"a", "a/b"},
 	} {
 		t.Run(fmt.Sprintf("%.20q", names), func(t *testing.T) {
 			files := []hubtest.File{hubtest.Text("good.json", "{}")}
@@ -174,15 +196,15 @@ func TestLinkHeaders(t *testing.T) {
 	} {
 		var pages int
 		h := hubtest.Start(t, hubtest.Options{Before: func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.Contains(r.URL.Path, "/tree/") {
-				if pages++; pages == 1 {
-					w.Header().Set("Link", header)
-				} else {
-					_, _ = w.Write([]byte("[]"))
-					return true
-				}
+			if !strings.Contains(r.URL.Path, "/tree/") {
+				return false
 			}
-			return false
+			if pages++; pages == 1 {
+				w.Header().Set("Link", header)
+				return false
+			}
+			_, _ = w.Write([]byte("[]"))
+			return true
 		}}, hubtest.Repo{ID: id, Files: named("a.json")})
 		wantPaths(t, resolve(t, client(t, h), id), "a.json")
 		if (pages == 2) != follows {

@@ -101,6 +101,7 @@ func wantFiles(t *testing.T, m *source.Model, want map[string][]byte) {
 }
 
 func testBytes(t *testing.T, w World) {
+	t.Helper()
 	m := w.resolve(t, w.Ref)
 	wantFiles(t, m, w.Files)
 	for _, b := range blobsOf(m) {

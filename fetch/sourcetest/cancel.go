@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 )
 
 func testCancelled(t *testing.T, w World) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if m, err := w.Source.Resolve(ctx, w.Ref, w.Options); !errors.Is(err, context.Canceled) {
@@ -28,6 +30,7 @@ func testCancelled(t *testing.T, w World) {
 }
 
 func testCancelledMeanwhile(t *testing.T, w World) {
+	t.Helper()
 	asked := w.Hang(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -47,6 +50,7 @@ func testCancelledMeanwhile(t *testing.T, w World) {
 
 // testCancelledBody leaves a body in its middle.
 func testCancelledBody(t *testing.T, w World) {
+	t.Helper()
 	for _, b := range blobsOf(w.resolve(t, w.Ref)) {
 		if b.local != "" || len(w.Files[b.path]) < MinLarge {
 			continue
@@ -87,39 +91,43 @@ func wantCancelled(t *testing.T, done <-chan error) {
 
 // testAtOnce uses a source from several goroutines; the race detector looks on.
 func testAtOnce(t *testing.T, w World) {
-	const n = 6
-	var wg sync.WaitGroup
-	models := make([]*source.Model, n)
-	for i := range n {
-		wg.Go(func() {
-			m, err := w.Source.Resolve(t.Context(), w.Ref, w.Options)
-			if err != nil {
-				t.Errorf("one of %d at once: %v", n, err)
-				return
-			}
-			models[i] = m
-			for _, b := range blobsOf(m) {
-				if _, err := b.all(t.Context()); err != nil {
-					t.Errorf("one of %d at once: %s: %v", n, b.path, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for _, m := range models {
-		if m == nil {
+	t.Helper()
+	models := make([]*source.Model, atOnce)
+	together(func(i int) {
+		m, err := w.Source.Resolve(t.Context(), w.Ref, w.Options)
+		if err != nil {
+			t.Errorf("one of %d at once: %v", atOnce, err)
 			return
 		}
+		models[i] = m
+		w.readAll(t, m)
+	})
+	if t.Failed() {
+		return
+	}
+	for _, m := range models {
 		wantSame(t, "resolved at once", m, models[0])
 	}
-	for _, b := range blobsOf(models[0]) { // one origin, asked by several
-		for range n {
-			wg.Go(func() {
-				if got, err := b.all(t.Context()); err != nil || len(got) != len(w.Files[b.path]) {
-					t.Errorf("%s, one of %d at once: %d bytes, %v", b.path, n, len(got), err)
-				}
-			})
-		}
+	together(func(int) { w.readAll(t, models[0]) }) // one origin, asked by several
+}
+
+// atOnce is how many use a source together.
+const atOnce = 6
+
+func together(do func(i int)) {
+	var wg sync.WaitGroup
+	for i := range atOnce {
+		wg.Go(func() { do(i) })
 	}
 	wg.Wait()
+}
+
+// readAll reads all files of a model. It may be called from any goroutine.
+func (w World) readAll(t *testing.T, m *source.Model) {
+	t.Helper()
+	for _, b := range blobsOf(m) {
+		if got, err := b.all(t.Context()); err != nil || !bytes.Equal(got, w.Files[b.path]) {
+			t.Errorf("%s, one of %d at once: %d bytes, %v", b.path, atOnce, len(got), err)
+		}
+	}
 }

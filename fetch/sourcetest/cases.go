@@ -23,6 +23,7 @@ import (
 const promptly = time.Second
 
 func testResolve(t *testing.T, w World) {
+	t.Helper()
 	m := w.resolve(t, w.Ref)
 	if err := tags.CheckName(m.Name); err != nil || !strings.Contains(m.Name, ":") {
 		t.Errorf("Name %q has to be one for a store, with a tag: %v", m.Name, err)
@@ -60,6 +61,7 @@ func wantNames(t *testing.T, before, after *source.Model, was, is map[string][]b
 }
 
 func testNoBlob(t *testing.T, w World) {
+	t.Helper()
 	m := w.resolve(t, w.Ref)
 	w.resolve(t, w.Ref, have(m))
 	if n := w.Blobs(); n != 0 {
@@ -72,6 +74,7 @@ func testNoBlob(t *testing.T, w World) {
 }
 
 func testUnchanged(t *testing.T, w World) {
+	t.Helper()
 	m := w.resolve(t, w.Ref)
 	again := w.resolve(t, w.Ref, have(m))
 	known := m.Digest != "" || m.Revision != "" || m.Validator != ""
@@ -89,6 +92,7 @@ func testUnchanged(t *testing.T, w World) {
 }
 
 func testChanged(t *testing.T, w World) {
+	t.Helper()
 	old := w.resolve(t, w.Ref)
 	now := w.Change(t)
 	changed := w.resolve(t, w.Ref, have(old))
@@ -110,6 +114,7 @@ func testChanged(t *testing.T, w World) {
 
 // testTakes: a source gives what is taken; what is not, it may give too, but then it gives all.
 func testTakes(t *testing.T, w World) {
+	t.Helper()
 	for _, path := range slices.Sorted(maps.Keys(w.Files)) {
 		for _, change := range []func(*source.Options){
 			func(o *source.Options) { o.Include = []string{"/" + path} },
@@ -143,6 +148,7 @@ func hostile() []string {
 }
 
 func testBadReferences(t *testing.T, w World) {
+	t.Helper()
 	for _, ref := range w.Missing {
 		if _, err := w.Source.Resolve(t.Context(), ref, w.Options); !errors.Is(err, w.WantMissing) {
 			t.Errorf("Resolve(%q) of nothing = %v, want %v", ref, err, w.WantMissing)
@@ -191,6 +197,7 @@ func (w World) wantPrintable(t *testing.T, err error) {
 }
 
 func testFault(t *testing.T, w World, name string) {
+	t.Helper()
 	fault := w.Faults[name]
 	fault.Make(t)
 	m, err := w.Source.Resolve(t.Context(), w.Ref, w.Options)

@@ -7,7 +7,7 @@
 package hubtest
 
 import (
-	"crypto/sha1" //nolint:gosec // git names its objects by it
+	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -133,7 +133,7 @@ func (h *Hub) Commit(id, revision string, files ...File) (sha string) {
 	for _, f := range files {
 		c[f.Path] = f
 	}
-	sum := sha1.New() //nolint:gosec // git's
+	sum := sha1.New()
 	for _, path := range slices.Sorted(maps.Keys(c)) {
 		fmt.Fprintf(sum, "%q %s\n", path, c[path].sha256())
 	}

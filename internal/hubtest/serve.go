@@ -1,7 +1,7 @@
 package hubtest
 
 import (
-	"crypto/sha1" //nolint:gosec // git names its objects by it
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +24,7 @@ func (f File) oid() string {
 	if f.LFS {
 		data = []byte(f.sha256())
 	}
-	sum := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(data), data)) //nolint:gosec // git's
+	sum := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(data), data))
 	return hex.EncodeToString(sum[:])
 }
 
