@@ -42,7 +42,7 @@ func (r *run) fetch(ctx context.Context, s *span) error {
 	if end < 0 {
 		n = -1
 	}
-	if s.peer.whole {
+	if s.whole {
 		off, n = 0, -1
 	}
 	start := time.Now()

@@ -151,7 +151,7 @@ func (r *run) start(ctx context.Context) {
 		t.giveBack()
 		return
 	}
-	s.peer, s.ticket, s.began, s.last = p, t, now, now
+	s.peer, s.ticket, s.began, s.last, s.whole = p, t, now, now, p.whole
 	p.active++
 	r.spans = append(r.spans, s)
 	r.stats.Connections = max(r.stats.Connections, len(r.spans))

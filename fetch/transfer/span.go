@@ -21,6 +21,7 @@ type span struct {
 	cancel context.CancelCauseFunc
 	began  time.Time
 	budget budget
+	whole  bool // asked for without a range
 
 	mu   sync.Mutex
 	pos  int64 // where the next byte belongs
