@@ -55,7 +55,7 @@ func redirectFaults() []Fault {
 				moved(r, x.blobURL("step="+strconv.Itoa(hop+1)))
 			}
 		}},
-		Fault{Case: 19, Name: "19 redirect from https to http", Where: OnBlob, secure: true, plain: true, apply: func(x *exchange, r *reply) {
+		Fault{Case: 19, Name: "19 redirect from https to http", Where: OnBlob, secure: true, plain: true, on: isFirst, apply: func(x *exchange, r *reply) {
 			moved(r, x.s.second.url(x.r.URL.EscapedPath()))
 		}},
 		Fault{Case: 19, Name: "19 redirect without Location", Where: OnBlob, apply: answered(http.StatusFound)},
@@ -69,6 +69,8 @@ func redirectFaults() []Fault {
 		}},
 	)
 }
+
+func isFirst(x *exchange) bool { return !x.c.host.second }
 
 // targets are where a redirect must not lead, by a name.
 func targets() []field {

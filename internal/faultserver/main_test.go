@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"testing"
 
@@ -13,7 +14,10 @@ import (
 )
 
 // TestMain fails when a server leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // what net/http says of servers that misbehave
+	goleak.VerifyTestMain(m)
+}
 
 const path = "/models/blob.bin"
 
