@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
@@ -28,7 +26,6 @@ type PushOptions struct {
 	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
 	Timeout   time.Duration // without progress; 0: transfer.DefaultStall
 	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
-	LimitRate int64         // bytes a second, of all blobs together; 0: no limit
 }
 
 // Pushed is what a push did.
@@ -77,7 +74,7 @@ func (s *Store) Push(ctx context.Context, name, ref string, o PushOptions) (_ *P
 		PlainHTTP: o.PlainHTTP,
 		MountFrom: strings.TrimPrefix(use.Source.Reference, "oci://"),
 		Transfer:  transfer.Options{Retries: o.Retries, Stall: o.Timeout, Retry: p.retry},
-		Throttle:  throttle(o.LimitRate),
+		Throttle:  s.engine.Throttle,
 		Sessions:  notes,
 	}); err != nil {
 		return nil, err
@@ -224,25 +221,4 @@ func (p *push) retry(attempt int, wait time.Duration, err error) {
 func (p *push) emit(e Event) {
 	e.Model = p.use.Name
 	p.store.emit(e)
-}
-
-// throttle lets bytesPerSecond through, of all who ask together; nil where there is no limit. What was not used is kept
-// for a twentieth of a second: enough for a busy machine, and a hundredth of what may come in five seconds.
-func throttle(bytesPerSecond int64) func(ctx context.Context, n int) error {
-	if bytesPerSecond <= 0 {
-		return nil
-	}
-	const share = 20
-	burst := int(max(1, min(bytesPerSecond/share, math.MaxInt32)))
-	limit := rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
-	return func(ctx context.Context, n int) error {
-		for n > 0 {
-			some := min(n, burst)
-			if err := limit.WaitN(ctx, some); err != nil {
-				return err
-			}
-			n -= some
-		}
-		return nil
-	}
 }

@@ -19,6 +19,7 @@ type roleArgs struct {
 // roles are what child processes do. They end without closing anything, as processes do.
 var roles = map[string]func(ctx context.Context, a roleArgs) (any, error){
 	"pull":    pullRole,
+	"push":    pushRole,
 	"import":  importRole,
 	"collect": collectRole,
 	"remove":  removeRole,
@@ -31,6 +32,14 @@ func pullRole(ctx context.Context, a roleArgs) (any, error) {
 		return nil, err
 	}
 	return s.Pull(ctx, a.Ref, mstore.PullOptions{As: a.As})
+}
+
+func pushRole(ctx context.Context, a roleArgs) (any, error) {
+	s, err := mstore.Open(a.Dir, quiet())
+	if err != nil {
+		return nil, err
+	}
+	return s.Push(ctx, a.As, a.Ref, mstore.PushOptions{})
 }
 
 func importRole(ctx context.Context, a roleArgs) (any, error) {

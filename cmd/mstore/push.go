@@ -12,9 +12,9 @@ import (
 func (p *program) pushCommand() *cli.Command {
 	return &cli.Command{
 		Name: "push", Usage: "send a model to an OCI registry", ArgsUsage: "NAME REF",
-		Description: `Prints REF@digest. Blobs that are there are not sent again, and the manifest comes last: nobody sees
-the model before it is whole.`,
-		Flags:  []cli.Flag{jobsFlag("send"), retriesFlag(), timeoutFlag(), plainHTTPFlag()},
+		Description: `Prints REF@digest. Blobs that are there are not sent again, an upload that broke off goes on where the registry
+can do that, and the manifest comes last: nobody sees the model before it is whole.`,
+		Flags:  []cli.Flag{jobsFlag("send"), limitRateFlag(), retriesFlag(), timeoutFlag(), plainHTTPFlag()},
 		Action: p.action(p.push),
 	}
 }

@@ -13,7 +13,7 @@ func (u *upload) judge(err error, n int64, isChunk bool) error {
 	if err == nil || errors.Is(err, errAnew) {
 		return err
 	}
-	u.doubt = true
+	u.doubt, u.wary = true, true
 	status, ok := errors.AsType[*transfer.StatusError](err)
 	if !ok || isAuth(err) {
 		return err
@@ -22,7 +22,7 @@ func (u *upload) judge(err error, n int64, isChunk bool) error {
 	case status.Status == http.StatusRequestEntityTooLarge:
 		return u.cut(n, err)
 	case status.Status == http.StatusRequestedRangeNotSatisfiable && !u.whole:
-		if u.misfits++; u.misfits > maxMisfits {
+		if u.misfits++; u.misfits > maxMisfits || u.off == 0 { // whoever has nothing, or one byte, says 0-0
 			u.lose()
 		}
 		return fmt.Errorf("%w: the chunk does not fit: %w", transfer.ErrInterrupted, unstatus(err))

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -185,6 +186,7 @@ func plainHTTP(o *registry.TargetOptions) { o.PlainHTTP = true }
 func proxy(t *testing.T, to string, change func(w http.ResponseWriter, r *http.Request) (done bool)) (string, *log) {
 	t.Helper()
 	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: to})
+	forward.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if change == nil || !change(w, r) {
 			forward.ServeHTTP(w, r)

@@ -62,7 +62,7 @@ type upload struct {
 
 	mount   bool // whether to ask for a mount
 	mended  bool // a session that went wrong was left once
-	wary    bool // an answer may have been lost because the registry did not read on: it is asked before the bytes go
+	wary    bool // a request failed: the registry is asked before the bytes of the next ones go
 	claimed bool // the registry says that it has the blob
 	unseen  bool // and did not show it when it was asked first
 	lost    bool // a session was lost: the blob may be there by now
@@ -254,9 +254,6 @@ func (u *upload) send(ctx context.Context, method string, to *url.URL, n int64, 
 		err = take(resp)
 	case errors.Is(err, net.ErrClosed): // the registry answered and hung up while bytes were going out
 		err = fmt.Errorf("%w: %w", transfer.ErrInterrupted, err)
-		fallthrough
-	default:
-		u.wary = true
 	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
