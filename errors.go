@@ -142,7 +142,7 @@ func isStorage(err error) bool {
 }
 
 func isNetwork(err error) bool {
-	return isAny(errOffline, transfer.ErrInterrupted, transfer.ErrRange, source.ErrProtocol, guard.ErrRedirect,
+	return isAny(errOffline, transfer.ErrInterrupted, transfer.ErrRange, transfer.ErrChanged, source.ErrProtocol, guard.ErrRedirect,
 		context.DeadlineExceeded)(err) ||
 		isA[*net.OpError](err) || isA[*net.DNSError](err) || isA[*url.Error](err) ||
 		isA[*transfer.StatusError](err) || isA[*transfer.StallError](err) || isTLS(err)

@@ -79,20 +79,33 @@ func (s *Store) List(context.Context) (_ []Model, err error) {
 	return models, err
 }
 
-// lookup finds the tag of a name as a person types it, or as a pull printed it.
+// lookup finds the tag of a name as a person types it, or as a pull printed it: the name itself, else what the
+// reference that was typed is called here.
 func (s *Store) lookup(typed string) (tags.Tag, error) {
 	name, pin, err := parseName(typed)
+	if err == nil {
+		tag, err := s.tags.Get(name)
+		if err == nil && pin != "" && pin != tag.Descriptor.Digest && pin != tag.Source.Digest {
+			return tags.Tag{}, &NotFoundError{Name: typed}
+		}
+		if !errors.Is(err, tags.ErrNotFound) {
+			return tag, err
+		}
+	}
+	ref, refErr := parseReference(typed)
+	if refErr == nil && ref.world != inStore && ref.world != inRegistry {
+		if name, refErr = ref.name(); refErr == nil && name != "" {
+			tag, err := s.tags.Get(name)
+			if !errors.Is(err, tags.ErrNotFound) {
+				return tag, err
+			}
+		}
+		err = nil
+	}
 	if err != nil {
 		return tags.Tag{}, err
 	}
-	tag, err := s.tags.Get(name)
-	if err == nil && pin != "" && pin != tag.Descriptor.Digest && pin != tag.Source.Digest {
-		return tags.Tag{}, &NotFoundError{Name: typed}
-	}
-	if errors.Is(err, tags.ErrNotFound) {
-		return tags.Tag{}, &NotFoundError{Name: typed}
-	}
-	return tag, err
+	return tags.Tag{}, &NotFoundError{Name: typed}
 }
 
 // reading calls read with what a name means. What read misses may have been swept with a tag that was deleted or moved

@@ -12,7 +12,6 @@ import (
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/export"
 	"github.com/mstore/mstore/fetch"
-	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/transfer"
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
@@ -29,6 +28,8 @@ type Options struct {
 	PlainHTTP []string
 	// HTTP carries every request. Nil is a client with the proxy settings of the environment.
 	HTTP *http.Client
+	// Hub says how the Hugging Face Hub is spoken to.
+	Hub HubOptions
 	// Limits are on all transfers of the Store together: connections, bandwidth, memory.
 	Limits transfer.Limits
 	// UserAgent names the program to registries. Empty: "mstore".
@@ -46,14 +47,14 @@ type Event = fetch.Event
 // Store is a folder of models. Its methods are safe for concurrent use, in any number of processes. Their errors are
 // of the classes that [ClassOf] tells.
 type Store struct {
-	opts     Options
-	log      *slog.Logger
-	blobs    *blobstore.Store
-	tags     *tags.Tags
-	views    *export.Views
-	ward     *quarantine.Ward
-	engine   *transfer.Engine
-	registry *registry.Client
+	opts    Options
+	log     *slog.Logger
+	blobs   *blobstore.Store
+	tags    *tags.Tags
+	views   *export.Views
+	ward    *quarantine.Ward
+	engine  *transfer.Engine
+	sources sources
 }
 
 // DefaultDir is the folder of the store where nobody says otherwise: "mstore" in the user's cache folder.
@@ -88,7 +89,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, errors.Join(err, s.blobs.Close())
 	}
 	s.engine = transfer.New(opts.Limits)
-	s.registry = newRegistry(opts)
+	s.sources = newSources(opts)
 	return s, nil
 }
 
@@ -101,7 +102,7 @@ func logOf(opts Options) *slog.Logger {
 
 // Close ends the use of the store. What is under way should have ended; a Use has an end of its own.
 func (s *Store) Close() error {
-	s.registry.Close()
+	s.sources.close()
 	return errors.Join(s.views.Close(), s.blobs.Close())
 }
 

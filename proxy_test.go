@@ -21,7 +21,7 @@ type proxy struct {
 	mu    sync.Mutex
 	asked map[string]int // by method and path
 	sent  int64          // bytes of blobs
-	gate  func(path string, sent int64) (wait bool)
+	gate  func(path string, next int) (wait bool)
 	open  chan struct{}
 }
 
@@ -69,7 +69,7 @@ type gated struct {
 
 func (g *gated) Write(b []byte) (n int, err error) {
 	g.p.mu.Lock()
-	wait, open := g.p.gate != nil && g.p.gate(g.path, g.sent), g.p.open
+	wait, open := g.p.gate != nil && g.p.gate(g.path, len(b)), g.p.open
 	g.p.mu.Unlock()
 	if wait {
 		_ = http.NewResponseController(g.ResponseWriter).Flush()
@@ -87,11 +87,15 @@ func (g *gated) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// stopAfter holds every blob back after n bytes of it, until release.
+// stopAfter holds every blob back after n bytes of it, in whatever ranges, until release.
 func (p *proxy) stopAfter(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gate = func(_ string, sent int64) bool { return sent >= n }
+	sent := make(map[string]int64)
+	p.gate = func(path string, next int) bool {
+		sent[path] += int64(next)
+		return sent[path] > n
+	}
 }
 
 func (p *proxy) release() {
@@ -100,6 +104,13 @@ func (p *proxy) release() {
 	p.gate = nil
 	close(p.open)
 	p.open = make(chan struct{})
+}
+
+// blobBytes is how many bytes of blobs were sent since the last count.
+func (p *proxy) blobBytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent
 }
 
 // count is how often each request was made that contains part, and how many bytes of blobs were sent, since the last

@@ -83,7 +83,7 @@ func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (_ *Pulled,
 	if err != nil {
 		return nil, err
 	}
-	if s.opts.Offline && p.remote || p.src == nil {
+	if p.offline || p.src == nil {
 		return s.present(p, start)
 	}
 	r, err := s.puller().Pull(ctx, p.src, p.ref, p.have, p.options)
@@ -99,6 +99,7 @@ type pullPlan struct {
 	ref     string        // for the source
 	typed   string
 	remote  bool      // the source is across the network
+	offline bool      // and must not be asked
 	have    *tags.Tag // what the name means now
 	options fetch.Options
 }
@@ -115,6 +116,9 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
 		p.ref = tag.Source.Reference
 		o.Platform = cmp.Or(o.Platform, tag.Source.Platform)
+		if p.options.Source.Filter() == "" {
+			p.options.Source.SetFilter(tag.Source.Filter)
+		}
 		if o.As == "" {
 			p.options.As = tag.Name
 		}
@@ -160,22 +164,10 @@ func (s *Store) choose(p *pullPlan) error {
 		return err
 	}
 	p.ref = ref.rest
-	switch ref.world {
-	case inRegistry:
-		p.src, p.remote = s.registry, true
-		if p.options.As == "" {
-			if p.options.As, _, err = parseName(ref.rest); err != nil {
-				return err
-			}
-		}
-	case onDisk:
-		p.src = local.Files{}
-	case inLayout:
-		p.src = local.Layout{}
-	case inStore:
-		if p.options.As == "" {
-			p.options.As, _, err = parseName(ref.rest)
-		}
+	p.src, p.remote = s.sources.of(ref.world)
+	p.offline = p.remote && (s.opts.Offline || ref.world == inHub && s.opts.Hub.Offline)
+	if p.options.As == "" {
+		p.options.As, err = ref.name()
 	}
 	if err != nil || p.options.As == "" {
 		return err

@@ -52,10 +52,10 @@ func TestReferencesThatAreNone(t *testing.T) {
 	s := newStore(t)
 	long, host := strings.Repeat("a", 300), fixtures.registry()
 	for _, typed := range []string{
-		"", " ", "https://host/path/file", "http://host/x", "hf://org/name", "ollama://name", "s3://b/k", "oci://", "oci://host", "oci:///x",
+		"", " ", "https://", "https:///x", "hf://", "hf://org/na/me", "hf.co/datasets/org/name", "ollama://", "ollama://a/b/c/d", "ollama://a@b", "s3://b/k", "oci://", "oci://host", "oci:///x",
 		"ftp://x/y", "://x", "-flag", " name", "a\x00b", "a\nb", "a\x1b[2Jb", "a\u202eb", long, "name@sha256:x", "name:v1@sha256:" + long[:63],
 		host + "/UPPER/case", host + "/m:", host + "/m:" + long, host + "/m@sha256:x", host + "/", host + "/m//n", host + "/../m", "UPPER.example/x y",
-		"oci-layout:" + t.TempDir() + ":", "hf.co/org/name", "ollama.com/library/x",
+		"oci-layout:" + t.TempDir() + ":",
 	} {
 		changesNothing(t, typed, s, mstore.ErrUsage, func() error {
 			_, err := s.Pull(t.Context(), typed, once)

@@ -11,7 +11,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mstore/mstore/blobstore"
-	"github.com/mstore/mstore/fetch/local"
 	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/manifest/tags"
 	"github.com/mstore/mstore/quarantine"
@@ -104,19 +103,18 @@ func (s *Store) refetch(ctx context.Context, tag tags.Tag) error {
 	if tag.Source.Reference == "" {
 		return fmt.Errorf("nothing is known of where %s came from", tag.Name)
 	}
-	ref, err := parseReference(tag.Source.Reference)
+	ref, err := exactly(tag)
 	if err != nil {
 		return err
 	}
-	opts := source.Options{PlainHTTP: tag.Source.PlainHTTP}
-	switch {
-	case ref.world == onDisk:
-		return s.puller().Restore(ctx, local.Files{}, ref.rest, tag, opts)
-	case ref.world == inLayout:
-		return s.puller().Restore(ctx, local.Layout{}, ref.rest, tag, opts)
-	case s.opts.Offline:
+	src, remote := s.sources.of(ref.world)
+	if remote && s.opts.Offline {
 		return fmt.Errorf("%s: %w", tag.Source.Reference, errOffline)
 	}
-	pinned, _, _ := strings.Cut(ref.rest, "@")
-	return s.puller().Restore(ctx, s.registry, pinned+"@"+tag.Descriptor.Digest.String(), tag, opts)
+	if src == nil {
+		return fmt.Errorf("%s came from %q, which is no source", tag.Name, tag.Source.Reference)
+	}
+	opts := source.Options{PlainHTTP: tag.Source.PlainHTTP}
+	opts.SetFilter(tag.Source.Filter)
+	return s.puller().Restore(ctx, src, ref.rest, tag, opts)
 }

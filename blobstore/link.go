@@ -36,14 +36,14 @@ func (in *Ingest) CloneFrom(src *os.File, progress func(n int64)) error {
 	return nil
 }
 
-// Link makes the file src itself a blob: a second name of the same file, on the same file system, verified and admitted
+// Adopt makes the file src itself a blob: a second name of the same file, on the same file system, verified and admitted
 // by the same Commit as any other. The digest must be known, and the file be this user's. When it is verified it becomes
 // read-only, by both its names, and nobody should write to it any more: a program that has it open for writing can, and
 // Check finds out.
 //
 // It fails as Ingest and Commit do; with fs.ErrPermission for another user's file; with an error of the file system
 // where it has no hard links to this file. After an error the file is as it was.
-func (l *Lease) Link(ctx context.Context, src *os.File, want Want) (Info, error) {
+func (l *Lease) Adopt(ctx context.Context, src *os.File, want Want) (Info, error) {
 	k, err := key.Parse(want.Digest)
 	if err != nil {
 		return Info{}, err

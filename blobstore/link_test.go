@@ -47,7 +47,7 @@ func TestLink(t *testing.T) {
 			s := storetest.New(t)
 			f, l := theirs(t, s, content), leased(t, s)
 			want := blobstore.Want{Digest: digest.FromBytes(content), Size: int64(len(content))}
-			info, err := l.Link(t.Context(), f, want)
+			info, err := l.Adopt(t.Context(), f, want)
 			if err != nil || info.Digest != want.Digest || info.Size != want.Size {
 				t.Fatalf("Link = %+v, %v", info, err)
 			}
@@ -63,7 +63,7 @@ func TestLink(t *testing.T) {
 			if their, err := os.Stat(f.Name()); err != nil || !os.SameFile(ours, their) || their.Mode() != 0o444 {
 				t.Errorf("their file is %v, %v; want the blob, read-only", their.Mode(), err)
 			}
-			if _, err := l.Link(t.Context(), f, want); !errors.Is(err, blobstore.ErrExists) {
+			if _, err := l.Adopt(t.Context(), f, want); !errors.Is(err, blobstore.ErrExists) {
 				t.Errorf("Link again = %v, want ErrExists", err)
 			}
 			wantNoIngest(t, s)
@@ -83,7 +83,7 @@ func TestLinkOfWrongBytes(t *testing.T) {
 	} {
 		s := storetest.New(t)
 		f := theirs(t, s, []byte("theirs"))
-		if _, err := leased(t, s).Link(t.Context(), f, c.want); !errors.Is(err, c.err) {
+		if _, err := leased(t, s).Adopt(t.Context(), f, c.want); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
 		raw, err := os.ReadFile(f.Name())
@@ -106,11 +106,11 @@ func TestLinkRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = dir.Close() }()
-	if _, err := l.Link(t.Context(), dir, blobstore.Want{Digest: digest.FromString(""), Size: -1}); err == nil {
+	if _, err := l.Adopt(t.Context(), dir, blobstore.Want{Digest: digest.FromString(""), Size: -1}); err == nil {
 		t.Error("a folder was linked")
 	}
 	f := theirs(t, s, []byte("theirs"))
-	if _, err := l.Link(t.Context(), f, blobstore.Want{Size: 6}); err == nil {
+	if _, err := l.Adopt(t.Context(), f, blobstore.Want{Size: 6}); err == nil {
 		t.Error("a file of unknown digest was linked")
 	}
 	if err := os.Rename(f.Name(), f.Name()+".old"); err != nil {
@@ -118,7 +118,7 @@ func TestLinkRefuses(t *testing.T) {
 	}
 	theirs(t, s, []byte("theirs"))
 	want := blobstore.Want{Digest: digest.FromString("theirs"), Size: 6}
-	if _, err := l.Link(t.Context(), f, want); err == nil || !strings.Contains(err.Error(), "replaced") {
+	if _, err := l.Adopt(t.Context(), f, want); err == nil || !strings.Contains(err.Error(), "replaced") {
 		t.Errorf("a file that was replaced: %v", err)
 	}
 	wantNoIngest(t, s)
@@ -131,7 +131,7 @@ func TestLinkRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = foreign.Close() }()
-		if _, err := l.Link(t.Context(), foreign, want); !errors.Is(err, fs.ErrPermission) {
+		if _, err := l.Adopt(t.Context(), foreign, want); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("another user's file: %v, want fs.ErrPermission", err)
 		}
 	}

@@ -18,7 +18,7 @@ const (
 	Auto LocalMode = "auto"
 	// Reflink shares the blocks, not the file. It fails with errors.ErrUnsupported where that cannot be done.
 	Reflink LocalMode = "reflink"
-	// Hardlink makes the very file a blob: one file of two names, read-only for both. See [blobstore.Lease.Link].
+	// Hardlink makes the very file a blob: one file of two names, read-only for both. See [blobstore.Lease.Adopt].
 	Hardlink LocalMode = "hardlink"
 	// Copy copies the bytes.
 	Copy LocalMode = "copy"
@@ -42,7 +42,7 @@ func (j *job) link(ctx context.Context, file *progress, want blobstore.Want, pat
 		return blobstore.Info{}, err
 	}
 	file.start(0)
-	info, err := j.lease.Link(ctx, src, want)
+	info, err := j.lease.Adopt(ctx, src, want)
 	err = errors.Join(err, src.Close())
 	switch {
 	case errors.Is(err, blobstore.ErrExists):

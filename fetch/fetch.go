@@ -165,6 +165,9 @@ func (p *Puller) Restore(ctx context.Context, src source.Source, ref string, tag
 	defer p.release(lease)
 	j := p.newJob(lease, Options{As: tag.Name, Source: opts})
 	model, err := src.Resolve(ctx, ref, j.resolveOptions())
+	if err == nil {
+		err = narrow(model, opts)
+	}
 	if err != nil {
 		return err
 	}

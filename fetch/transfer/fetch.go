@@ -53,7 +53,8 @@ func (r *run) fetch(ctx context.Context, s *span) error {
 		return cause(ctx, err)
 	}
 	s.peer.lane.answered(time.Since(start))
-	if answer.Whole && n >= 0 && end < r.end {
+	s.ranged = !answer.Whole
+	if answer.Whole && n >= 0 && (end < r.end || pos > nearChunk) {
 		err = errWhole
 	} else {
 		err = r.receive(ctx, s, answer, &timed{r: answer.Body, w: w})

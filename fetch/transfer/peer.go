@@ -29,12 +29,12 @@ func newPeer(e *Engine, o Origin) *peer {
 }
 
 // ended notes the end of a span that brought got bytes.
-func (p *peer) ended(got int64, speed float64) {
+func (p *peer) ended(got int64, speed float64, ranged bool) {
 	p.active--
 	if got == 0 {
 		return
 	}
-	p.failures, p.ranged = 0, true
+	p.failures, p.ranged = 0, p.ranged || ranged
 	if p.speed == 0 {
 		p.speed = speed
 	}

@@ -175,7 +175,7 @@ func (r *run) ended(ctx context.Context, res result) error {
 		}
 	}
 	got, speed, _ := s.pace(time.Now())
-	s.peer.ended(got, speed)
+	s.peer.ended(got, speed, s.ranged)
 	_, final := errors.AsType[*sinkError](res.err)
 	switch {
 	case res.err == nil && r.end < 0:
@@ -200,7 +200,7 @@ func (r *run) failed(s *span, err error, got int64) error {
 		end = math.MaxInt64
 	}
 	switch {
-	case errors.Is(err, ErrRange) && !p.whole && p.unusable():
+	case errors.Is(err, ErrRange) && !s.whole && (p.whole || p.unusable()):
 		r.miss(pos, end, s.budget, now) // asked again, without ranges
 		return nil
 	case !Retryable(err):

@@ -22,6 +22,7 @@ type span struct {
 	began  time.Time
 	budget budget
 	whole  bool // asked for without a range
+	ranged bool // answered with a range; read when the span has ended
 
 	mu   sync.Mutex
 	pos  int64 // where the next byte belongs
