@@ -67,7 +67,10 @@ func statusFaults() []Fault {
 func encodingFaults() []Fault {
 	zip := func(_ *exchange, r *reply) {
 		r.set("Content-Encoding", "gzip")
-		r.filter = func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+		r.filter = func(w io.Writer) io.WriteCloser {
+			z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // a level that there is
+			return z
+		}
 		r.framing = chunked
 	}
 	return []Fault{
@@ -96,8 +99,8 @@ func encodingFaults() []Fault {
 
 // A gzip bomb is a file of many members: 16 GiB of zeros in about 16 MB.
 const (
-	bombMember  = 16 << 20 // bytes of zeros in each
-	bombMembers = 1024
+	bombMember  = 1 << 20 // bytes of zeros in each
+	bombMembers = 16 << 10
 )
 
 // repeated is a text again and again.

@@ -170,19 +170,10 @@ func (p *Proxied) serve(client net.Conn) {
 		return
 	}
 	defer p.drop(server)
-	t := &proxyTunnel{p: p, client: client, left: p.opts.CutAfter}
-	var up sync.WaitGroup
-	up.Go(func() {
-		t.pass(server, in, false)
-		closeWrite(server)
-	})
-	t.pass(client, server, true)
-	closeWrite(client)
-	if t.cut {
-		hangUp(client, p.opts.CutReset)
-		_ = server.Close()
-	}
-	up.Wait()
+	var both sync.WaitGroup
+	both.Go(func() { (&flow{p: p, from: client, read: in, to: server}).run() })
+	both.Go(func() { (&flow{p: p, from: server, read: server, to: client, down: true, left: p.opts.CutAfter}).run() })
+	both.Wait()
 }
 
 func closeWrite(c net.Conn) {
@@ -191,12 +182,13 @@ func closeWrite(c net.Conn) {
 	}
 }
 
-// proxyTunnel is one connection through a proxy.
-type proxyTunnel struct {
-	p      *Proxied
-	client net.Conn
-	left   int64
-	cut    bool
+// flow is one direction of a connection through a proxy.
+type flow struct {
+	p        *Proxied
+	from, to net.Conn
+	read     io.Reader // from, and what was read of it before
+	down     bool      // from the server
+	left     int64     // bytes until it is cut, when the proxy cuts
 }
 
 // parcel is bytes and when they are to be handed over.
@@ -207,17 +199,17 @@ type parcel struct {
 
 var errProxyClosed = errors.New("faultserver: the proxy was closed")
 
-// pass copies from to to until an end, each byte late by the latency.
-func (t *proxyTunnel) pass(to io.Writer, from io.Reader, down bool) {
+// run copies until an end, each byte late by the latency. A clean end is passed on; after any other both sides are closed.
+func (f *flow) run() {
 	parcels := make(chan parcel, 64)
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer close(parcels)
 		for {
 			buf := make([]byte, 64<<10)
-			n, err := from.Read(buf)
+			n, err := f.read.Read(buf)
 			if n > 0 {
-				parcels <- parcel{buf[:n], time.Now().Add(t.p.opts.Latency)}
+				parcels <- parcel{buf[:n], time.Now().Add(f.p.opts.Latency)}
 			}
 			if err != nil {
 				return
@@ -225,35 +217,36 @@ func (t *proxyTunnel) pass(to io.Writer, from io.Reader, down bool) {
 		}
 	})
 	for got := range parcels {
-		if t.deliver(to, got, down) != nil {
+		if err := f.deliver(got); err != nil {
+			hangUp(f.to, errors.Is(err, errCut) && f.p.opts.CutReset)
+			_ = f.from.Close()
 			break
 		}
-	}
-	if c, ok := from.(net.Conn); ok && t.cut {
-		_ = c.Close()
 	}
 	for range parcels { //nolint:revive // what is left goes nowhere
 	}
 	reading.Wait()
+	closeWrite(f.to)
 }
 
-func (t *proxyTunnel) deliver(to io.Writer, got parcel, down bool) error {
-	if err := t.p.wait(got.at); err != nil {
+func (f *flow) deliver(got parcel) error {
+	if err := f.p.wait(got.at); err != nil {
 		return err
 	}
-	if down && t.p.opts.CutAfter > 0 {
-		if n := min(t.left, int64(len(got.data))); n == t.left {
-			got.data, t.cut = got.data[:n], true
-		}
-		t.left -= int64(len(got.data))
+	if !f.down {
+		_, err := f.to.Write(got.data)
+		return err
 	}
-	n, err := to.Write(got.data)
-	if down {
-		t.p.mu.Lock()
-		t.p.down += int64(n)
-		t.p.mu.Unlock()
+	cut := f.p.opts.CutAfter > 0 && int64(len(got.data)) >= f.left
+	if cut {
+		got.data = got.data[:f.left]
 	}
-	if t.cut {
+	n, err := f.to.Write(got.data)
+	f.left -= int64(n)
+	f.p.mu.Lock()
+	f.p.down += int64(n)
+	f.p.mu.Unlock()
+	if cut && err == nil {
 		return errCut
 	}
 	return err

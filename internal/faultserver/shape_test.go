@@ -36,7 +36,7 @@ func took(t *testing.T, s *faultserver.Server, n int) time.Duration {
 	return time.Since(start)
 }
 
-// TestRates: 2 % either way, and what a busy machine adds.
+// TestRates: never more than 2 % too fast, and not too slow in the best of some tries: others use the machine.
 func TestRates(t *testing.T) {
 	const size = 10e6
 	blobs := []faultserver.Blob{{Path: path, Data: faultserver.Content(3, size), Size: size}}
@@ -56,12 +56,19 @@ func TestRates(t *testing.T) {
 		"late with each byte":  {faultserver.Shape{PerConn: 100e6, FirstByte: 300 * time.Millisecond}, 1, false, 0.4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, faultserver.Options{Blobs: blobs, Shape: c.shape, TLS: c.tls})
-			if got := took(t, s, c.n).Seconds(); got < 0.98*c.want-0.002 {
-				t.Errorf("%.3f s, want %.3f", got, c.want)
-			} else {
-				t.Logf("%.3f s: %+.1f %%", got, 100*(got/c.want-1))
+			t.Parallel()
+			var off float64
+			for range 5 {
+				s := serve(t, faultserver.Options{Blobs: blobs, Shape: c.shape, TLS: c.tls})
+				off = took(t, s, c.n).Seconds()/c.want - 1
+				if off < -0.02 {
+					t.Errorf("%.1f %% too fast", -100*off)
+				}
+				if off < 0.02 {
+					return
+				}
 			}
+			t.Errorf("%.1f %% too slow each time", 100*off)
 		})
 	}
 }

@@ -106,13 +106,16 @@ func TestRedirectIsGoodForAWhile(t *testing.T) {
 	}
 }
 
+// expiries are the faults of tokens and links, with what they answer.
+var expiries = map[string]int{
+	"17 401 midway, the token has expired": 401,
+	"18 403 from the second host":          403,
+	"18 401 from the second host":          401,
+}
+
 // TestExpiry shows the faults of tokens and links: what was good is not any more, and asking again is.
 func TestExpiry(t *testing.T) {
-	for name, status := range map[string]int{
-		"17 401 midway, the token has expired": 401,
-		"18 403 from the second host":          403,
-		"18 401 from the second host":          401,
-	} {
+	for name, status := range expiries {
 		t.Run(name, func(t *testing.T) {
 			f, ok := faultserver.Named(name)
 			if !ok {
@@ -142,12 +145,15 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// credentials are the faults of the second host, with what it wants.
+var credentials = map[string]string{
+	"20 redirect to a host that wants other credentials": `^Basic realm="elsewhere"`,
+	"20 redirect to a host that wants a token":           `^Bearer realm="http://%s/token"`,
+}
+
 // TestOtherCredentials (20): the second host asks for what the first has no business to know.
 func TestOtherCredentials(t *testing.T) {
-	for name, challenge := range map[string]string{
-		"20 redirect to a host that wants other credentials": `^Basic realm="elsewhere"`,
-		"20 redirect to a host that wants a token":           `^Bearer realm="http://%s/token"`,
-	} {
+	for name, challenge := range credentials {
 		f, ok := faultserver.Named(name)
 		if !ok {
 			t.Fatal("there is no such fault")

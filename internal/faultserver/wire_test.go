@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -67,7 +68,9 @@ const (
 	at   = 1000
 )
 
-func blob(from, to int) string { return string(content().Bytes()[from:to]) }
+var all = sync.OnceValue(func() string { return string(content().Bytes()) })
+
+func blob(from, to int) string { return all()[from:to] }
 
 // sight is what a fault looks like to who asks for the bytes from 500 on, when it happens at 1000. Heads are regular
 // expressions of lines that have to be there; with a "!" before, not to be there.
