@@ -1,13 +1,16 @@
 package faultserver_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/mstore/mstore/internal/faultserver"
 )
@@ -72,22 +76,15 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
-// frames are what a client of HTTP/2 that knows nothing of retries says of its faults.
-var frames = map[string]func(error) bool{
-	"27 GOAWAY, and the streams go on": func(err error) bool { return err == nil },
-	"27 GOAWAY, and nothing goes on": func(err error) bool {
-		return strings.Contains(fmt.Sprint(err), "GOAWAY") && strings.Contains(fmt.Sprint(err), "ENHANCE_YOUR_CALM")
-	},
-	"27 RST_STREAM midway": func(err error) bool {
-		e, ok := errors.AsType[http2.StreamError](err)
-		return ok && e.Code == http2.ErrCodeInternal
-	},
-	"27 RST_STREAM that refuses": func(err error) bool {
-		e, ok := errors.AsType[http2.StreamError](err)
-		return ok && e.Code == http2.ErrCodeRefusedStream
-	},
-	"27 no flow-control window": func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
-	"27 frames of no size":      func(err error) bool { return err != nil }, // what it says depends on who is first
+// frames are what comes over HTTP/2 when the whole blob is asked for and it goes wrong at 1000: settings, frames, and how
+// it ends.
+var frames = map[string]string{
+	"27 GOAWAY, and the streams go on": "SETTINGS GOAWAY(1 NO_ERROR) HEADERS DATA(307277) END",
+	"27 GOAWAY, and nothing goes on":   "SETTINGS HEADERS DATA(1000) GOAWAY(0 ENHANCE_YOUR_CALM) EOF",
+	"27 RST_STREAM midway":             "SETTINGS HEADERS DATA(1000) RST_STREAM(INTERNAL_ERROR)",
+	"27 RST_STREAM that refuses":       "SETTINGS HEADERS DATA(1000) RST_STREAM(REFUSED_STREAM)",
+	"27 no flow-control window":        "SETTINGS HEADERS DATA(1000) silent",
+	"27 frames of no size":             "SETTINGS(MAX_FRAME_SIZE = 0) HEADERS DATA(307277) END",
 }
 
 func TestFrames(t *testing.T) {
@@ -95,29 +92,91 @@ func TestFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := named(t, name)
 			s := serve(t, faultserver.Options{Faults: []faultserver.Injection{{Fault: f, Times: 1, Offset: 1000}}})
-			transport := &http2.Transport{TLSClientConfig: client(t, s).Transport.(*http.Transport).TLSClientConfig}
-			defer transport.CloseIdleConnections()
-			timeout := 5 * time.Second
+			patience := 5 * time.Second
 			if f.Slow {
-				timeout = 100 * time.Millisecond
+				patience = 100 * time.Millisecond
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), timeout)
-			defer cancel()
-			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL(path), http.NoBody)
-			resp, err := transport.RoundTrip(req)
-			var body []byte
-			if err == nil {
-				body, err = io.ReadAll(resp.Body)
-				resp.Body.Close()
-			}
-			if !want(err) {
-				t.Errorf("the client says %v", err)
-			}
-			if len(body) > 1000 && err != nil || !strings.HasPrefix(blob(0, blobSize), string(body)) {
-				t.Errorf("%d bytes came before it, or wrong ones", len(body))
+			if got := talk2(t, s, patience); got != want {
+				t.Errorf("heard %s\n want %s", got, want)
 			}
 			ask(t, client(t, s), s.URL(path)).want(t, 200, 0, blobSize)
 		})
+	}
+}
+
+// talk2 asks for the blob over HTTP/2, frame by frame, and says what came.
+func talk2(t *testing.T, s *faultserver.Server, patience time.Duration) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.Host(), &tls.Config{RootCAs: s.CA(), NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	framer := http2.NewFramer(conn, conn)
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", s.Host()}, {":path", path}} {
+		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+	}
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	_ = framer.WriteWindowUpdate(0, 1<<20)
+	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+	heard := &heard{}
+	for !heard.done {
+		frame, err := framer.ReadFrame()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			heard.say("silent")
+			return heard.String()
+		case err != nil:
+			heard.say("EOF")
+			return heard.String()
+		}
+		heard.frame(frame)
+	}
+	return heard.String()
+}
+
+// heard is what came over HTTP/2, as text.
+type heard struct {
+	words []string
+	data  int
+	done  bool
+}
+
+func (h *heard) say(word string) {
+	if h.data > 0 {
+		h.words, h.data = append(h.words, fmt.Sprintf("DATA(%d)", h.data)), 0
+	}
+	h.words = append(h.words, word)
+}
+
+func (h *heard) String() string { return strings.Join(h.words, " ") }
+
+func (h *heard) frame(frame http2.Frame) {
+	switch f := frame.(type) {
+	case *http2.SettingsFrame:
+		switch size, ok := f.Value(http2.SettingMaxFrameSize); {
+		case f.IsAck():
+		case ok:
+			h.say(fmt.Sprintf("SETTINGS(MAX_FRAME_SIZE = %d)", size))
+		default:
+			h.say("SETTINGS")
+		}
+	case *http2.HeadersFrame:
+		h.say("HEADERS")
+	case *http2.DataFrame:
+		h.data += len(f.Data())
+		if h.done = f.StreamEnded(); h.done {
+			h.say("END")
+		}
+	case *http2.RSTStreamFrame:
+		h.say(fmt.Sprintf("RST_STREAM(%v)", f.ErrCode))
+		h.done = true
+	case *http2.GoAwayFrame:
+		h.say(fmt.Sprintf("GOAWAY(%d %v)", f.LastStreamID, f.ErrCode))
 	}
 }
 

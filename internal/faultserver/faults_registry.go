@@ -3,6 +3,7 @@ package faultserver
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -97,14 +98,7 @@ func uploadFaults() []Fault {
 }
 
 func isKind(kinds ...kind) func(*exchange) bool {
-	return func(x *exchange) bool {
-		for _, k := range kinds {
-			if x.kind == k {
-				return true
-			}
-		}
-		return false
-	}
+	return func(x *exchange) bool { return slices.Contains(kinds, x.kind) }
 }
 
 func isMount(x *exchange) bool { return x.kind == uploadStart && x.r.URL.Query().Get("mount") != "" }

@@ -65,7 +65,7 @@ func (s *Server) serveHTTP2(c *conn, over net.Conn) {
 	h.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	var streams sync.WaitGroup
 	if h.framer.WriteSettings(h.settings()...) == nil {
-		for h.next(&streams) == nil { //nolint:revive // all is done by next
+		for h.next(&streams) == nil {
 		}
 	}
 	h.mu.Lock()

@@ -223,7 +223,7 @@ func (f *flow) run() {
 			break
 		}
 	}
-	for range parcels { //nolint:revive // what is left goes nowhere
+	for range parcels {
 	}
 	reading.Wait()
 	closeWrite(f.to)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,8 +116,8 @@ func (s *Server) Pushed(digest string) (Blob, bool) {
 func (g *registry) manifest(repository, name string) *Manifest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := len(g.manifests) - 1; i >= 0; i-- {
-		if m := g.manifests[i]; m.Repository == repository && (m.Tag == name && name != "" || m.Digest() == name) {
+	for _, m := range slices.Backward(g.manifests) {
+		if m.Repository == repository && (m.Tag == name && name != "" || m.Digest() == name) {
 			return &m
 		}
 	}

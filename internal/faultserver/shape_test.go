@@ -1,6 +1,7 @@
 package faultserver_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -146,7 +147,7 @@ func TestContent(t *testing.T) {
 	for _, off := range []int64{0, 1, 7, 4095, 4096, 4097, 1<<20 - 1, 1 << 20, size - 9, size - 1} {
 		p := make([]byte, 9)
 		n, err := g.ReadAt(p, off)
-		if want := min(9, size-off); int64(n) != want || (err == io.EOF) != (n < 9) || string(p[:n]) != string(all[off:off+want]) {
+		if want := min(9, size-off); int64(n) != want || errors.Is(err, io.EOF) != (n < 9) || string(p[:n]) != string(all[off:off+want]) {
 			t.Errorf("ReadAt(%d) = %d, %v: not what ReadAt(0) has there", off, n, err)
 		}
 	}
@@ -157,7 +158,7 @@ func TestContent(t *testing.T) {
 	if n, err := huge.ReadAt(make([]byte, 9000), math.MaxInt64-9000); n != 9000 || err != nil {
 		t.Errorf("at the end of the largest: %d, %v", n, err)
 	}
-	if _, err := g.ReadAt(make([]byte, 1), size); err != io.EOF {
+	if _, err := g.ReadAt(make([]byte, 1), size); !errors.Is(err, io.EOF) {
 		t.Errorf("past the end: %v", err)
 	}
 }

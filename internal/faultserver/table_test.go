@@ -206,13 +206,13 @@ func TestBehaved(t *testing.T) {
 				q.status, q.from, q.to = 416, 0, 0
 			}
 			g := ask(t, c, s.URL(path), q.header...)
-			switch {
-			case q.status == 416:
+			switch q.status {
+			case 416:
 				if want := fmt.Sprintf("bytes */%d", size); g.StatusCode != 416 || g.Header.Get("Content-Range") != want {
 					t.Errorf("%q of %d: %s, %q", q.header, size, g.Status, g.Header.Get("Content-Range"))
 				}
 				continue
-			case q.status == 206:
+			case 206:
 				if want := fmt.Sprintf("bytes %d-%d/%d", q.from, q.to-1, size); g.Header.Get("Content-Range") != want {
 					t.Errorf("%q: Content-Range %q, want %q", q.header, g.Header.Get("Content-Range"), want)
 				}
