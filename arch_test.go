@@ -34,17 +34,18 @@ var rooms = map[string][]string{
 	"fetch/web":      {"fetch/guard", "fetch/source", "fetch/transfer", "manifest"},
 	"fetch/local":    {"fetch/source", "fetch/transfer", "internal/key", "manifest"},
 	"fetch":          {"blobstore", "fetch/source", "fetch/transfer", "manifest", "manifest/tags", "quarantine"},
+	"fetch/tally":    {"fetch"},
 	"export":         {"blobstore", "internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest"},
 	"gc":             {"blobstore", "manifest", "manifest/tags"},
 
 	"": {
 		"blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
-		"fetch/transfer", "fetch/web", "gc",
+		"fetch/tally", "fetch/transfer", "fetch/web", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 	"cmd/mstore": {
 		"", "blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
-		"fetch/transfer", "fetch/web", "gc",
+		"fetch/tally", "fetch/transfer", "fetch/web", "gc",
 		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
 	},
 

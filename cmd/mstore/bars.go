@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"math"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"github.com/mstore/mstore/fetch/tally"
 )
 
 // drawEvery is how often the bars move: what the eye takes for steady.
@@ -18,14 +21,17 @@ const drawEvery = 100 * time.Millisecond
 
 // bars are the progress on a terminal: a row a file in flight, and one of all together below them.
 type bars struct {
-	tracker *tracker
-	label   string
-	rows    *mpb.Progress
-	total   *displayed
-	files   map[string]*displayed
-	room    func() int // how many files can be shown
-	added   int
+	tally *tally.Tally
+	label string
+	rows  *mpb.Progress
+	total *displayed
+	files map[rowKey]*displayed
+	room  func() int // how many files can be shown
+	added int
 }
+
+// rowKey tells the rows of files apart: by path, or by digest those that have none.
+type rowKey struct{ model, file string }
 
 // displayed is one row; what it shows is set by the sampler and drawn by mpb.
 type displayed struct {
@@ -34,13 +40,13 @@ type displayed struct {
 }
 
 // drawBars shows bars until stop, which takes them away.
-func (p *program) drawBars(t *tracker, label string) (stop func()) {
+func (p *program) drawBars(t *tally.Tally, label string) (stop func()) {
 	b := &bars{
-		tracker: t, label: label, files: make(map[string]*displayed),
+		tally: t, label: label, files: make(map[rowKey]*displayed),
 		rows: mpb.New(p.canvas(), mpb.WithRefreshRate(drawEvery)),
 		room: p.room,
 	}
-	b.total = b.add(math.MaxInt, func(width int) string { return totalRow(view{}, label, width) })
+	b.total = b.add(math.MaxInt, func(width int) string { return totalRow(tally.State{}, label, width) })
 	p.err.above(b.rows)
 	end := every(drawEvery, b.update)
 	return func() {
@@ -86,22 +92,23 @@ func (b *bars) add(priority int, draw func(width int) string) *displayed {
 
 // update is the one sampler.
 func (b *bars) update(now time.Time) {
-	v := b.tracker.sample(now)
+	v := b.tally.Sample(now)
 	drawTotal := func(width int) string { return totalRow(v, b.label, width) }
 	b.total.draw.Store(&drawTotal)
 	gone := b.files
-	b.files = make(map[string]*displayed)
-	for _, f := range v.inFlight(b.room()) {
-		draw := func(width int) string { return fileRow(f, width) }
-		row, ok := gone[f.name]
+	b.files = make(map[rowKey]*displayed)
+	for _, f := range shown(v.InFlight, b.room()) {
+		draw := func(width int) string { return fileRow(f, v.Models > 1, width) }
+		key := rowKey{f.Model, cmp.Or(f.Path, f.Digest.String())}
+		row, ok := gone[key]
 		if ok {
-			delete(gone, f.name)
+			delete(gone, key)
 			row.draw.Store(&draw)
 		} else {
 			row = b.add(b.added, draw)
 			b.added++
 		}
-		b.files[f.name] = row
+		b.files[key] = row
 	}
 	for _, row := range gone {
 		row.bar.Abort(true)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mstore/mstore"
 	"github.com/mstore/mstore/fetch"
+	"github.com/mstore/mstore/fetch/tally"
 )
 
 // progressMode is how progress is shown.
@@ -66,7 +67,10 @@ func (w *watch) tell(e mstore.Event) {
 }
 
 // follow shows the progress of what label says, until stop is called, which may be done twice.
-func (p *program) follow(label string) (stop func()) {
+func (p *program) follow(label string) (stop func()) { return p.followAll(label, 1) }
+
+// followAll is follow for work on several models at once.
+func (p *program) followAll(label string, models int) (stop func()) {
 	if p.progress == progressNone {
 		return func() {}
 	}
@@ -75,8 +79,8 @@ func (p *program) follow(label string) (stop func()) {
 		p.watch.to.Store(&tell)
 		return func() { p.watch.to.Store(nil) }
 	}
-	t := newTracker()
-	tell := func(e mstore.Event) { t.tell(e, time.Now()) }
+	t := tally.New(models)
+	tell := func(e mstore.Event) { t.Tell(e, time.Now()) }
 	p.watch.to.Store(&tell)
 	var end func()
 	if p.progress == progressBars {
@@ -113,11 +117,11 @@ func every(d time.Duration, do func(now time.Time)) (stop func()) {
 }
 
 // drawLines prints a line now and then.
-func (p *program) drawLines(t *tracker, label string) (stop func()) {
+func (p *program) drawLines(t *tally.Tally, label string) (stop func()) {
 	const sample = time.Second
 	next := time.Now().Add(plainEvery)
 	return every(sample, func(now time.Time) {
-		v := t.sample(now)
+		v := t.Sample(now)
 		if !now.Before(next) {
 			p.say("%s", plainRow(v, label))
 			next = now.Add(plainEvery)
@@ -134,24 +138,25 @@ type eventLines struct {
 
 // eventLine is an event as spec/output/progress.schema.json has it.
 type eventLine struct {
-	Event  fetch.EventKind `json:"event"`
-	Model  string          `json:"model"`
-	Path   string          `json:"path,omitempty"`
-	Digest digest.Digest   `json:"digest,omitempty"`
-	Files  int             `json:"files,omitempty"`
-	Size   *int64          `json:"size"` // null when not known
-	Done   int64           `json:"done"`
-	Reused int64           `json:"reused"`
-	Wait   float64         `json:"waitSeconds,omitempty"`
-	Error  string          `json:"error,omitempty"`
+	Event   fetch.EventKind `json:"event"`
+	Model   string          `json:"model"`
+	Path    string          `json:"path,omitempty"`
+	Digest  digest.Digest   `json:"digest,omitempty"`
+	Files   int             `json:"files,omitempty"`
+	Size    *int64          `json:"size"` // null when not known
+	Done    int64           `json:"done"`
+	Reused  int64           `json:"reused"`
+	Attempt int             `json:"attempt,omitempty"`
+	Wait    float64         `json:"waitSeconds,omitempty"`
+	Error   string          `json:"error,omitempty"`
 }
 
 func (l *eventLines) tell(e mstore.Event) {
 	const often = 250 * time.Millisecond
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.Kind == fetch.Progress {
-		key, now := e.Path+"\x00"+e.Digest.String(), time.Now()
+	if e.Kind == fetch.Progress || e.Kind == fetch.Wait {
+		key, now := e.Model+"\x00"+e.Path+"\x00"+e.Digest.String(), time.Now()
 		if now.Sub(l.told[key]) < often {
 			return
 		}
@@ -159,7 +164,7 @@ func (l *eventLines) tell(e mstore.Event) {
 	}
 	line := eventLine{
 		Event: e.Kind, Model: e.Model, Path: e.Path, Digest: e.Digest, Files: e.Files, Done: e.Done, Reused: e.Reused,
-		Wait: e.Wait.Seconds(),
+		Attempt: e.Attempt, Wait: e.Wait.Seconds(),
 	}
 	if e.Size >= 0 {
 		line.Size = &e.Size

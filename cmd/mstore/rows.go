@@ -1,11 +1,21 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/mstore/mstore/blobstore"
+	"github.com/mstore/mstore/fetch/tally"
+	"github.com/mstore/mstore/fetch/transfer"
 )
 
 // columnsOf is how a row of the progress is divided on a terminal of some width: name, bar, information.
@@ -16,7 +26,7 @@ type columnsOf struct{ name, bar, info int }
 func layout(width int) columnsOf {
 	const (
 		gaps               = 2
-		longInfo, tinyInfo = 27, 15
+		longInfo, tinyInfo = 29, 15
 		minBar, maxBar     = 8, 40
 		minName, maxName   = 6, 40
 		wide               = 64
@@ -35,11 +45,11 @@ func layout(width int) columnsOf {
 }
 
 // row is one line of the progress.
-func (l columnsOf) row(name string, done, total int64, info string) string {
+func (l columnsOf) row(name string, how filling, info string) string {
 	width := l.name + 1 + l.bar + 1 + l.info
 	line := fit(name, l.name)
 	if l.bar > 0 {
-		line += " " + bar(done, total, l.bar)
+		line += " " + how.bar(l.bar)
 	}
 	line += " " + info
 	return runewidth.Truncate(strings.TrimRight(line, " "), width, "")
@@ -56,58 +66,148 @@ func fit(name string, n int) string {
 	return runewidth.FillRight(runewidth.Truncate(name, n, cut[:min(len(cut), n)]), n)
 }
 
-// bar is a bar of n columns.
-func bar(done, total int64, n int) string {
-	inside := n - len("[]")
-	full := inside
-	if total > 0 && done < total {
-		full = int(float64(max(done, 0)) / float64(total) * float64(inside))
+// filling is how far a bar is filled: parts of the whole, from 0 to 1.
+type filling struct{ reused, done float64 }
+
+// fillingOf is that of bytes. Of nothing, everything is done.
+func fillingOf(reused, done, total int64) filling {
+	if total <= 0 || done >= total {
+		return filling{float64(reused) / float64(max(total, reused, 1)), 1}
 	}
+	return filling{float64(reused) / float64(total), float64(done) / float64(total)}
+}
+
+// bar is a bar of n columns: what was here before is thin, what moved is thick.
+func (f filling) bar(n int) string {
+	inside := n - len("[]")
+	full := min(int(f.done*float64(inside)), inside)
+	thin := min(int(f.reused*float64(inside)), full)
 	tip := ""
 	if full < inside {
 		tip = ">"
 	}
-	return "[" + strings.Repeat("=", full) + tip + strings.Repeat(" ", inside-full-len(tip)) + "]"
+	return "[" + strings.Repeat("-", thin) + strings.Repeat("=", full-thin) + tip + strings.Repeat(" ", inside-full-len(tip)) + "]"
 }
 
-// fileRow is the line of one file.
-func fileRow(f fileView, width int) string {
+// percent is how much of the bytes are done, rounded down: 100 is said when all are. Of nothing, everything is done.
+func percent(done, total int64) int {
+	const all = 100
+	if total <= 0 || done >= total {
+		return all
+	}
+	return int(float64(done) / float64(total) * all)
+}
+
+// shown are the files that have been in flight for long enough to be looked at, at most n.
+func shown(files []tally.File, n int) []tally.File {
+	const flash = 200 * time.Millisecond
+	files = slices.DeleteFunc(slices.Clone(files), func(f tally.File) bool { return f.Age < flash })
+	return files[:min(n, len(files))]
+}
+
+// fileRow is the line of one file, which names its model where there are several.
+func fileRow(f tally.File, several bool, width int) string {
 	l := layout(width)
-	name := f.name
-	if name == "" {
-		name = "manifest"
+	name := cmp.Or(f.Path, "manifest")
+	if several {
+		name = f.Model[strings.LastIndexByte(f.Model, '/')+1:] + "/" + name
+	}
+	how := fillingOf(f.Reused, f.Done, f.Size)
+	if f.Size < 0 { // nobody knows how far it is
+		how = filling{}
+	}
+	return l.row(name, how, first(l.info, fileInfo(f)...))
+}
+
+// fileInfo is what there is to say of a file, the best first: the first that fits is said.
+func fileInfo(f tally.File) []string {
+	const news = 4 * time.Second
+	far := fmt.Sprintf("%3d%%", percent(f.Done, f.Size))
+	if f.Size < 0 {
+		far = "    "
+	}
+	plain := far + " " + size(max(f.Size, f.Done))
+	switch {
+	case f.Waiting:
+		return []string{far + " by another process", far + " by another", far}
+	case f.Retrying:
+		return retryInfo(f)
+	case f.TakenOver && f.Moving < news:
+		return []string{far + ", taken over at " + size(f.Reused), far + " taken over", far}
+	case f.Reused > 0 && f.Moving < news:
+		return []string{plain + ", " + size(f.Reused) + " resumed", far + ", " + size(f.Reused) + " resumed", "resumed " + size(f.Reused), plain}
+	case f.Reused > 0:
+		return []string{plain + ", " + size(f.Reused) + " resumed", plain}
+	}
+	return []string{plain}
+}
+
+// retryInfo says which try comes when, and why.
+func retryInfo(f tally.File) []string {
+	retry := fmt.Sprintf("retry %d", max(f.Attempt, 1))
+	why := ": " + reason(f.Err)
+	if f.Again <= 0 {
+		return []string{retry + why, retry}
+	}
+	wait := " in " + seconds(f.Again)
+	return []string{retry + wait + why, retry + wait, "retry" + wait, retry}
+}
+
+// reason is why a try failed, in a word or two.
+func reason(err error) string {
+	var timeout interface{ Timeout() bool }
+	if status, ok := errors.AsType[*transfer.StatusError](err); ok {
+		return strconv.Itoa(status.Status)
 	}
 	switch {
-	case f.waiting:
-		return l.row(name, f.done, f.size, "another process is at it")
-	case f.again > 0:
-		return l.row(name, f.done, f.size, "trying again in "+span(f.again))
-	case f.size < 0:
-		return l.row(name, 0, 1, "     "+size(f.done))
+	case errors.Is(err, blobstore.ErrMismatch):
+		return "wrong bytes"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timed out"
+	case errors.Is(err, transfer.ErrRange):
+		return "wrong range"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, transfer.ErrInterrupted), errors.Is(err, syscall.ECONNRESET):
+		return "broke off"
+	default:
+		return "failed"
 	}
-	return l.row(name, f.done, f.size, fmt.Sprintf("%3d%% %s", percent(f.done, f.size), size(f.size)))
 }
 
 // totalRow is the line of everything together.
-func totalRow(v view, label string, width int) string {
+func totalRow(s tally.State, label string, width int) string {
 	l := layout(width)
-	if !v.resolved && v.total == 0 {
+	if s.Models == 0 && s.Total == 0 {
 		return runewidth.Truncate(clean(label)+" ...", max(width-1, 1), "")
 	}
-	info := fmt.Sprintf("%3d%%", percent(v.done, v.total))
-	speed, left := " "+speedText(v), " "+leftText(v)
+	info := fmt.Sprintf("%3d%%", partPercent(s.Part))
+	speed, left := " "+speedText(s), " "+leftText(s)
 	info += first(l.info-len(info), strings.TrimRight(speed, " ")+strings.TrimRight(left, " "), left, speed)
-	all := "total " + size(v.total)
-	return l.row(first(l.name, all+", "+filesText(v), all, "total"), v.done, v.total, info)
+	all := "total " + size(s.Total)
+	how := filling{done: s.Part}
+	if s.Done > 0 {
+		how.reused = s.Part * float64(s.Reused) / float64(s.Done)
+	}
+	return l.row(first(l.name, all+", "+filesText(s), all, "total"), how, info)
+}
+
+// partPercent is percent of a part of the whole.
+func partPercent(part float64) int {
+	const all, nothing = 100, 1e-9 // what a float loses
+	if part >= 1 {
+		return all
+	}
+	return min(int(part*all+nothing), all-1)
 }
 
 // filesText is how many files are whole, of how many where that is known: two files of one content are whole at once,
 // and are told once.
-func filesText(v view) string {
-	if v.count == 0 {
-		return fmt.Sprintf("%d done", v.finished)
+func filesText(s tally.State) string {
+	if s.Files == 0 {
+		return fmt.Sprintf("%d done", s.Finished)
 	}
-	return fmt.Sprintf("%d/%d files", min(v.finished, v.count), v.count)
+	return fmt.Sprintf("%d/%d files", min(s.Finished, s.Files), s.Files)
 }
 
 // first is the first of texts that has at most n columns, or "".
@@ -120,33 +220,44 @@ func first(n int, texts ...string) string {
 	return ""
 }
 
-func speedText(v view) string {
-	if v.speed < 1 {
+func speedText(s tally.State) string {
+	if s.Speed < 1 {
 		return ""
 	}
-	return size(int64(v.speed)) + "/s"
+	return size(int64(s.Speed)) + "/s"
 }
 
-func leftText(v view) string {
-	if v.left < 0 {
+func leftText(s tally.State) string {
+	if s.Left < 0 {
 		return ""
 	}
-	if seconds := int(math.Ceil(v.left.Seconds())); seconds < 60 {
-		return fmt.Sprintf("%d s left", seconds)
+	return seconds(s.Left) + " left"
+}
+
+// seconds is span in whole seconds, rounded up.
+func seconds(d time.Duration) string {
+	if n := int(math.Ceil(d.Seconds())); n < 60 {
+		return fmt.Sprintf("%d s", n)
 	}
-	return span(v.left) + " left"
+	return span(d)
 }
 
 // plainRow is the line that is printed now and then where there is no terminal.
-func plainRow(v view, label string) string {
-	if !v.resolved && v.total == 0 {
+func plainRow(s tally.State, label string) string {
+	if s.Models == 0 && s.Total == 0 {
 		return clean(label) + " ..."
 	}
-	parts := []string{fmt.Sprintf("%d%%", percent(v.done, v.total)), size(v.done) + " of " + size(v.total)}
-	for _, field := range []string{speedText(v), leftText(v)} {
+	parts := []string{fmt.Sprintf("%d%%", partPercent(s.Part)), size(s.Done) + " of " + size(s.Total)}
+	for _, field := range []string{speedText(s), leftText(s)} {
 		if field != "" {
 			parts = append(parts, field)
 		}
+	}
+	if s.Reused > 0 {
+		parts = append(parts, size(s.Reused)+" were there")
+	}
+	if s.Waiting > 0 {
+		parts = append(parts, count(int64(s.Waiting), "file")+" by another process")
 	}
 	return clean(label) + ": " + strings.Join(parts, ", ")
 }

@@ -75,12 +75,15 @@ type slowServer struct {
 
 	mu    sync.Mutex
 	stuck bool
+	left  int // of large blobs, as long as it is stuck
 }
 
 // slowKey finds the slowServer of a script.
 type slowKey struct{}
 
-func newSlow() *slowServer { return &slowServer{stalled: make(chan struct{}), stuck: true} }
+func newSlow() *slowServer {
+	return &slowServer{stalled: make(chan struct{}), stuck: true, left: enough}
+}
 
 // slow start|release: $SLOW is a way to $REGISTRY on which large blobs stop halfway, until release.
 func slow(ts *testscript.TestScript, _ bool, args []string) {
@@ -97,7 +100,7 @@ func slow(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// enough is how much of a blob comes before it stops: more than any store keeps in memory.
+// enough is how much of large blobs comes before they stop: more than any store keeps in memory.
 const enough = 24 << 20
 
 func (s *slowServer) before(registry string) http.Handler {
@@ -105,12 +108,24 @@ func (s *slowServer) before(registry string) http.Handler {
 	proxy.FlushInterval = -1
 	proxy.ErrorLog = log.New(io.Discard, "", 0)
 	proxy.ModifyResponse = func(r *http.Response) error {
-		if strings.Contains(r.Request.URL.Path, "/blobs/") && r.ContentLength > enough {
-			r.Body = &stalling{ReadCloser: r.Body, server: s, ctx: r.Request.Context(), left: enough}
+		const large = 1 << 20 // what a range has of one
+		if strings.Contains(r.Request.URL.Path, "/blobs/") && r.ContentLength >= large {
+			r.Body = &stalling{ReadCloser: r.Body, server: s, ctx: r.Request.Context()}
 		}
 		return nil
 	}
 	return proxy
+}
+
+// pass is how many of n bytes may come: none when it stalls.
+func (s *slowServer) pass(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stuck {
+		n = min(n, s.left)
+		s.left -= n
+	}
+	return n
 }
 
 // stalling is a body that stops.
@@ -118,22 +133,14 @@ type stalling struct {
 	io.ReadCloser
 	server *slowServer
 	ctx    context.Context
-	left   int
 }
 
 func (b *stalling) Read(p []byte) (int, error) {
-	b.server.mu.Lock()
-	stuck := b.server.stuck
-	b.server.mu.Unlock()
-	if !stuck {
-		return b.ReadCloser.Read(p)
-	}
-	if b.left == 0 {
+	n := b.server.pass(len(p))
+	if n == 0 && len(p) > 0 {
 		b.server.once.Do(func() { close(b.server.stalled) })
 		<-b.ctx.Done()
 		return 0, b.ctx.Err()
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
+	return b.ReadCloser.Read(p[:n])
 }
