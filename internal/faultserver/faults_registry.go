@@ -17,7 +17,7 @@ func manifestFaults() []Fault {
 		{Case: 16, Name: "16 404 for a manifest", apply: func(_ *exchange, r *reply) {
 			r.become(registryError(http.StatusNotFound, "MANIFEST_UNKNOWN"))
 		}},
-		{Case: 17, Name: "17 401 for a manifest, the token has expired", Passing: true, token: true, apply: func(x *exchange, r *reply) {
+		{Case: 17, Name: "17 401 for a manifest, the token has expired", token: true, apply: func(x *exchange, r *reply) {
 			x.s.revokeTokens()
 			r.become(x.s.challenge(x))
 		}},

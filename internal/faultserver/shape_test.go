@@ -2,7 +2,6 @@ package faultserver_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -163,30 +162,44 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// BenchmarkFar is 32 connections of 25 MB/s, and says what of a core both ends take.
-func BenchmarkFar(b *testing.B) {
+// BenchmarkServe says how fast a server is with a client of net/http beside it, and at a given rate how much is left of
+// the machine: its time of CPU is that of both.
+func BenchmarkServe(b *testing.B) {
 	const size = 25e6
-	s, err := faultserver.Serve(faultserver.Options{
-		Blobs: []faultserver.Blob{{Path: path, Data: faultserver.Content(1, size), Size: size}}, Shape: faultserver.Shape{PerConn: 25e6},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	b.SetBytes(32 * size)
-	for b.Loop() {
-		var all sync.WaitGroup
-		for range 32 {
-			all.Go(func() {
-				resp, err := http.Get(s.URL(path))
-				if err != nil {
-					b.Error(fmt.Sprint(err))
-					return
+	for name, c := range map[string]struct {
+		opts  faultserver.Options
+		conns int
+	}{
+		"far, 32 connections": {faultserver.Options{Shape: faultserver.Shape{PerConn: 25e6}}, 32},
+		"near":                {faultserver.Options{}, 1},
+		"near, TLS":           {faultserver.Options{TLS: true}, 1},
+		"near, HTTP2":         {faultserver.Options{HTTP2: true}, 1},
+	} {
+		b.Run(name, func(b *testing.B) {
+			c.opts.Blobs = []faultserver.Blob{{Path: path, Data: faultserver.Content(1, size), Size: size}}
+			s, err := faultserver.Serve(c.opts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			client := s.Client()
+			defer client.CloseIdleConnections()
+			b.SetBytes(int64(c.conns) * size)
+			for b.Loop() {
+				var all sync.WaitGroup
+				for range c.conns {
+					all.Go(func() {
+						resp, err := client.Get(s.URL(path))
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						defer resp.Body.Close()
+						_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, make([]byte, 256<<10))
+					})
 				}
-				defer resp.Body.Close()
-				_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, make([]byte, 256<<10))
-			})
-		}
-		all.Wait()
+				all.Wait()
+			}
+		})
 	}
 }
