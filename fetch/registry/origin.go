@@ -16,6 +16,7 @@ import (
 func (r *repository) origins(desc ocispec.Descriptor) []transfer.Origin {
 	return []transfer.Origin{&transfer.Link{
 		Server: r.base.Host,
+		Seen:   r.c.latency(r.base.Host),
 		Request: func(ctx context.Context) (*http.Request, error) {
 			return r.request(ctx, http.MethodGet, "blobs/"+string(desc.Digest))
 		},

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -53,6 +54,9 @@ type Client struct {
 	keys *keyring
 
 	schemes guard.Schemes
+
+	mu        sync.Mutex
+	latencies map[string]time.Duration // by host
 }
 
 var _ source.Source = (*Client)(nil)
@@ -69,9 +73,10 @@ func New(opts Options) *Client {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		opts: opts,
-		http: guard.New(opts.HTTP, opts.TrustedRealms),
-		keys: newKeyring(opts.Credentials, opts.Log),
+		opts:      opts,
+		http:      guard.New(opts.HTTP, opts.TrustedRealms),
+		latencies: make(map[string]time.Duration),
+		keys:      newKeyring(opts.Credentials, opts.Log),
 	}
 	c.auth = c.newAuth(c.keys.credential, auth.NewCache())
 	return c

@@ -59,8 +59,10 @@ func (r *repository) send(req *http.Request) (*http.Response, error) {
 // send sends a request with what it takes to be let in. Its errors are of connections, or source.ErrAuth or guard.ErrRedirect; their
 // texts are fit to print.
 func (c *Client) send(as *auth.Client, req *http.Request, home *url.URL) (*http.Response, error) {
-	resp, err := as.Do(req.WithContext(guard.WithHome(req.Context(), home)))
+	var took stopwatch
+	resp, err := as.Do(req.WithContext(took.trace(guard.WithHome(req.Context(), home))))
 	if err == nil {
+		c.answered(home.Host, resp, took.read())
 		return resp, nil
 	}
 	var answer *errcode.ErrorResponse

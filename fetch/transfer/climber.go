@@ -35,9 +35,12 @@ const (
 )
 
 const (
-	nearLimit = 4 // to begin with: what a host on the same network needs
-	farLimit  = 16
-	leastHold = 3 * time.Second
+	// firstLimit is to begin with; nearLimit and farLimit when it is known how far away the host is. One stream from a
+	// host nearby is as fast as several, and costs the host less.
+	firstLimit = 4
+	nearLimit  = 1
+	farLimit   = 16
+	leastHold  = 3 * time.Second
 	// leastPause is how long after a refusal one more connection is tried.
 	leastPause = time.Second
 	mostHold   = time.Minute
@@ -50,7 +53,7 @@ func newClimber(most int, fixed bool) climber {
 	if fixed {
 		return climber{limit: most, most: most, fixed: true}
 	}
-	return climber{limit: min(nearLimit, most), most: most, hold: leastHold}
+	return climber{limit: min(firstLimit, most), most: most, hold: leastHold}
 }
 
 // answered notes how long a host took to answer.
@@ -59,8 +62,11 @@ func (c *climber) answered(latency time.Duration) {
 	if first || latency < c.latency {
 		c.latency = max(latency, time.Microsecond)
 	}
-	if first && latency >= far && !c.fixed && c.phase == rising && c.base == 0 {
-		c.limit = min(farLimit, c.most)
+	if first && !c.fixed && c.phase == rising && c.base == 0 {
+		c.limit = nearLimit
+		if latency >= far {
+			c.limit = min(farLimit, c.most)
+		}
 	}
 }
 

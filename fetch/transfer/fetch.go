@@ -38,12 +38,12 @@ func (r *run) fetch(ctx context.Context, s *span) error {
 	defer w.stop()
 
 	pos, end := s.bounds()
-	off, n := pos, end-pos
-	if end < 0 {
-		n = -1
+	off, n := pos, s.asked-pos
+	if s.whole || end < 0 || pos == 0 && s.asked == r.end && s.asked > end {
+		n = -1 // without a word of a range servers are at their best
 	}
 	if s.whole {
-		off, n = 0, -1
+		off = 0
 	}
 	start := time.Now()
 	w.arm()
@@ -95,6 +95,7 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 			return &sinkError{fmt.Errorf("write at %d: %w", off, err)}
 		}
 		switch pos, end := s.bounds(); {
+		case pos == end && readErr == nil && end < s.asked && r.more(ctx, s):
 		case pos == end:
 			return nil
 		case errors.Is(readErr, io.EOF) && end < 0:

@@ -63,19 +63,16 @@ func (t *ticket) giveBack() {
 	e.grant()
 }
 
-// grant gives out what is free: the run that has least of what its weight entitles it to comes first.
+// grant gives out what is free.
 func (e *Engine) grant() {
 	for _, l := range e.lanes {
-		for e.active < e.limits.Connections && l.active < l.climber.limit && len(l.queue) > 0 && !l.resting() {
-			best := 0
-			for i, t := range l.queue[1:] {
-				b := l.queue[best].run
-				if t.run.held*b.opts.Weight < b.held*t.run.opts.Weight {
-					best = i + 1
-				}
+		for e.active < e.limits.Connections && len(l.queue) > 0 && !l.resting() {
+			first := l.first()
+			t := l.queue[first]
+			if !l.allows(t.run) {
+				break
 			}
-			t := l.queue[best]
-			l.queue = append(l.queue[:best], l.queue[best+1:]...)
+			l.queue = append(l.queue[:first], l.queue[first+1:]...)
 			t.granted = true
 			l.active++
 			e.active++
@@ -83,6 +80,25 @@ func (e *Engine) grant() {
 			close(t.ready)
 		}
 	}
+}
+
+// first is the ticket in the queue whose run has least of what its weight entitles it to.
+func (l *lane) first() int {
+	best := 0
+	for i, t := range l.queue[1:] {
+		b := l.queue[best].run
+		if t.run.held*b.opts.Weight < b.held*t.run.opts.Weight {
+			best = i + 1
+		}
+	}
+	return best
+}
+
+// allows tells whether a run may have one more range under way. One each is for all, unless the caller or the host has
+// said how many there are.
+func (l *lane) allows(r *run) bool {
+	c := &l.climber
+	return l.active < c.limit || r.held == 0 && !c.fixed && c.phase != refused
 }
 
 // resting tells whether the host is left alone for now, and sees to it that somebody looks again.

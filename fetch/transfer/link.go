@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Link is an [Origin] that speaks HTTP. Where its server redirects to another host (a signed link to a storage
@@ -14,6 +15,8 @@ import (
 type Link struct {
 	// Server is the host that is asked first, as host or host:port.
 	Server string
+	// Seen is how long that host took to answer something small; 0: that is not known.
+	Seen time.Duration
 	// Request makes a request for the whole blob.
 	Request func(ctx context.Context) (*http.Request, error)
 	// Send sends it, with the credentials that it takes.
@@ -29,6 +32,9 @@ type Link struct {
 
 // Host is the server's.
 func (l *Link) Host() string { return l.Server }
+
+// Latency is the server's, as far as it was seen.
+func (l *Link) Latency() time.Duration { return l.Seen }
 
 // Fetch is [Origin].
 func (l *Link) Fetch(ctx context.Context, off, n int64) (*Answer, error) {

@@ -25,6 +25,9 @@ func newPeer(e *Engine, o Origin) *peer {
 		p.host = named.Host()
 	}
 	p.lane = e.lane(p.host)
+	if known, ok := o.(interface{ Latency() time.Duration }); ok && known.Latency() > 0 {
+		p.lane.answered(known.Latency())
+	}
 	return p
 }
 

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"time"
 )
 
@@ -96,16 +97,49 @@ func (r *run) take(p *peer, now time.Time) *span {
 	g := r.gaps[i]
 	if p.whole || r.end < 0 { // one stream brings all of it
 		r.gaps = nil
-		return &span{pos: g.start, end: r.end, budget: g.budget}
+		return &span{pos: g.start, end: r.end, asked: r.end, budget: g.budget}
 	}
-	n := r.chunk(p)
+	s := &span{pos: g.start, end: r.cutOff(i, p), budget: g.budget}
+	s.asked = s.end
+	if limit, latency, _ := p.lane.state(); limit == nearLimit && 0 < latency && latency < far && r.engine.limits.ChunkSize == 0 {
+		s.asked = g.end // nobody will be faster: one request, of which the span takes a chunk after the other
+	}
+	return s
+}
+
+// cutOff takes a chunk off the beginning of a gap and tells where it ends.
+func (r *run) cutOff(i int, p *peer) (end int64) {
+	g, n := &r.gaps[i], r.chunk(p)
 	if g.end-g.start < n+n/2 {
 		n = g.end - g.start
 	}
-	if r.gaps[i].start += n; r.gaps[i].start == g.end {
+	if g.start += n; g.start == g.end {
+		end = g.end
 		r.gaps = append(r.gaps[:i], r.gaps[i+1:]...)
+		return end
 	}
-	return &span{pos: g.start, end: g.start + n, budget: g.budget}
+	return g.start
+}
+
+// more asks whether a span whose answer goes on may go on with it.
+func (r *run) more(ctx context.Context, s *span) bool {
+	answer := make(chan bool, 1)
+	select {
+	case r.results <- result{span: s, more: answer}:
+		return <-answer
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// goesOn lets a span have the next chunk, when that is nobody else's.
+func (r *run) goesOn(s *span, now time.Time) bool {
+	_, end := s.bounds()
+	if len(r.gaps) == 0 || r.gaps[0].start != end || r.gaps[0].after.After(now) {
+		return false
+	}
+	s.extend(r.cutOff(0, s.peer))
+	return true
 }
 
 // victim is the span whose rest p should help with: one that is stalled, else the one that would take longest; nil
@@ -168,5 +202,5 @@ func (r *run) takeOver(p *peer, now time.Time) *span {
 	}
 	r.stats.Takeovers++
 	r.opts.Log.Debug("range taken over", "host", p.host, "from", from, "to", to, "stalled", dead)
-	return &span{pos: from, end: to, budget: b}
+	return &span{pos: from, end: to, asked: to, budget: b}
 }

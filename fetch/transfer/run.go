@@ -29,10 +29,11 @@ type run struct {
 	held int // tickets; guarded by the engine
 }
 
-// result is the end of a span.
+// result is the end of a span, or where more is not nil a question: may it go on?
 type result struct {
 	span *span
 	err  error
+	more chan<- bool
 }
 
 func newRun(e *Engine, sink Sink, origins []Origin, opts Options) *run {
@@ -85,8 +86,12 @@ func (r *run) all(ctx context.Context) error {
 // stop ends what is under way and waits for it.
 func (r *run) stop(cancel context.CancelCauseFunc) {
 	cancel(nil)
-	for range r.spans {
-		<-r.results
+	for ended := 0; ended < len(r.spans); {
+		if res := <-r.results; res.more != nil {
+			res.more <- false
+		} else {
+			ended++
+		}
 	}
 	if r.ticket != nil {
 		r.ticket.giveBack()
@@ -160,7 +165,7 @@ func (r *run) start(ctx context.Context) {
 	go func() {
 		err := r.fetch(ctx, s)
 		s.cancel(nil)
-		r.results <- result{s, err}
+		r.results <- result{span: s, err: err}
 		t.giveBack()
 	}()
 }
@@ -168,6 +173,10 @@ func (r *run) start(ctx context.Context) {
 // ended does what follows from the end of a span. Its error ends the run.
 func (r *run) ended(ctx context.Context, res result) error {
 	s := res.span
+	if res.more != nil {
+		res.more <- r.goesOn(s, time.Now())
+		return nil
+	}
 	for i, other := range r.spans {
 		if other == s {
 			r.spans = append(r.spans[:i], r.spans[i+1:]...)

@@ -21,8 +21,9 @@ type span struct {
 	cancel context.CancelCauseFunc
 	began  time.Time
 	budget budget
-	whole  bool // asked for without a range
-	ranged bool // answered with a range; read when the span has ended
+	asked  int64 // where what was asked for ends, which may be beyond the span: see run.more
+	whole  bool  // asked for without a range
+	ranged bool  // answered with a range; read when the span has ended
 
 	mu   sync.Mutex
 	pos  int64 // where the next byte belongs
@@ -55,6 +56,13 @@ func (s *span) claim(n int) (off int64, keep int) {
 		s.last = time.Now()
 	}
 	return off, keep
+}
+
+// extend moves the end of a span that goes on.
+func (s *span) extend(end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = end
 }
 
 // bounds are the rest of the span.

@@ -20,7 +20,8 @@ import (
 )
 
 // Origin is a place that has the blob. It may be asked by several goroutines at once. One that has a method
-// Host() string shares the connections to that host with the other origins there.
+// Host() string shares the connections to that host with the other origins there, and one with Latency() time.Duration
+// tells what was seen of how long that host takes to answer, 0 for nothing.
 type Origin interface {
 	// Fetch asks for the n bytes at off, or with n < 0 for all from off to the end. Fetch(ctx, 0, -1) asks for the
 	// whole blob with no word of a range. Reading the answer's body ends with an error when ctx is done.
