@@ -17,7 +17,7 @@ func abroad(t *testing.T) (hub, ollama string, want *mstore.Pulled) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "a#b")
 	hub, ollama = filepath.Join(dir, "hub"), filepath.Join(dir, "models")
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	want = load(t, s, folder(t, map[string]string{"model.gguf": "GGUF", "config.json": "{}"}), "org/name:v1")
 	for to, layout := range map[string]export.Layout{hub: export.LayoutHuggingFace, ollama: export.LayoutOllama} {
 		_, err := s.Export(t.Context(), "org/name:v1", to, mstore.ExportOptions{Layout: layout, Mode: export.Copy})
@@ -31,7 +31,7 @@ func abroad(t *testing.T) (hub, ollama string, want *mstore.Pulled) {
 func TestAdopt(t *testing.T) {
 	for _, mode := range []fetch.LocalMode{"", fetch.Auto, fetch.Copy, fetch.Hardlink} {
 		hub, ollama, want := abroad(t)
-		s := openStore(t, fresh(t))
+		s := openStore(t, t.TempDir())
 		got, err := s.Adoptable(t.Context(), mstore.HuggingFaceCache+hub)
 		try(t, err)
 		if all := []string{"hf-cache:" + hub + "#org/name", "hf-cache:" + hub + "#org/name@v1"}; !slices.Equal(got, all) {
@@ -70,7 +70,7 @@ func TestAdopt(t *testing.T) {
 
 func TestAdoptRefuses(t *testing.T) {
 	hub, ollama, _ := abroad(t)
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	for typed, class := range map[string]mstore.Class{
 		"file:" + hub:                               mstore.ErrUsage,
 		"hf-cache:":                                 mstore.ErrUsage,

@@ -13,7 +13,7 @@ import (
 
 // TestExportNames: what a model is called in each layout, by its name in the store.
 func TestExportNames(t *testing.T) {
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	dir := folder(t, map[string]string{"model.gguf": "GGUF", "config.json": "{}"})
 	for _, c := range []struct {
 		name, hub, ollama string // the folder or file that says it; empty where there is no such name
@@ -59,7 +59,7 @@ func TestExportNames(t *testing.T) {
 func TestExportOfAPinnedModel(t *testing.T) {
 	ref := repo(t)
 	pushed := publish(t, folder(t, map[string]string{"model.gguf": "GGUF"}), ref+":v1")
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	name := pull(t, s, ref+"@"+pushed.Digest.String(), mstore.PullOptions{}).Name
 	for layout, want := range map[export.Layout]error{export.LayoutHuggingFace: mstore.ErrUsage, export.LayoutOllama: mstore.ErrUsage} {
 		if _, err := s.Export(t.Context(), name, t.TempDir(), mstore.ExportOptions{Layout: layout}); !errors.Is(err, want) {
@@ -69,21 +69,21 @@ func TestExportOfAPinnedModel(t *testing.T) {
 	out := t.TempDir()
 	_, err := s.Export(t.Context(), name, out, mstore.ExportOptions{Layout: export.LayoutOCI})
 	try(t, err)
-	if got := pull(t, openStore(t, fresh(t)), "oci-layout:"+out, mstore.PullOptions{As: "back"}); got.Digest != pushed.Digest {
+	if got := pull(t, openStore(t, t.TempDir()), "oci-layout:"+out, mstore.PullOptions{As: "back"}); got.Digest != pushed.Digest {
 		t.Errorf("back came %s, want %s", got.Digest, pushed.Digest)
 	}
 }
 
 // TestExportOCIAndBack: what is exported is pulled again by its tag, with the same digest, and a layout takes several.
 func TestExportOCIAndBack(t *testing.T) {
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	out := filepath.Join(t.TempDir(), "layout")
 	for _, name := range []string{"one:v1", "two:v2"} {
 		load(t, s, small(t, name[0]), name)
 		_, err := s.Export(t.Context(), name, out, mstore.ExportOptions{Layout: export.LayoutOCI})
 		try(t, err)
 	}
-	other := openStore(t, fresh(t))
+	other := openStore(t, t.TempDir())
 	for _, name := range []string{"one:v1", "two:v2"} {
 		_, tag, _ := strings.Cut(name, ":")
 		want, err := s.Show(t.Context(), name)
@@ -95,7 +95,7 @@ func TestExportOCIAndBack(t *testing.T) {
 }
 
 func TestExportOfNoLayout(t *testing.T) {
-	s := openStore(t, fresh(t))
+	s := openStore(t, t.TempDir())
 	load(t, s, small(t, 1), "m")
 	if _, err := s.Export(t.Context(), "m", t.TempDir(), mstore.ExportOptions{Layout: "zip"}); !errors.Is(err, mstore.ErrUsage) {
 		t.Errorf("%v, want ErrUsage", err)
