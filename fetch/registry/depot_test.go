@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,9 +63,7 @@ func (d *depot) serve(w http.ResponseWriter, r *http.Request) {
 		id = fmt.Sprint(d.next)
 		d.sessions[id] = nil
 		d.mu.Unlock()
-		for name, values := range d.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), d.header)
 		d.state(w, id, http.StatusAccepted)
 	case r.Method == http.MethodGet && d.absent:
 		w.WriteHeader(http.StatusBadRequest)
@@ -135,7 +135,7 @@ func (d *depot) take(w http.ResponseWriter, r *http.Request, id string) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sessions[id] = append(got[:len(got):len(got)], more...)
+	d.sessions[id] = append(slices.Clip(got), more...)
 	return err == nil
 }
 

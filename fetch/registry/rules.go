@@ -21,8 +21,8 @@ var rules = []rule{
 	{[]string{"*.pkg.dev", "gcr.io", "*.gcr.io"}, true, ""},
 	// A PATCH is answered 201, and the bytes of all but the first are lost.
 	{
-		[]string{"*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "public.ecr.aws"}, true,
-		"Amazon ECR takes blobs of at most 52,000 MiB",
+		[]string{"*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "public.ecr.aws"},
+		true, "Amazon ECR takes blobs of at most 52,000 MiB",
 	},
 	{[]string{"quay.io"}, false, "quay.io was seen to take at most 20 GB in one request"},
 }

@@ -38,7 +38,7 @@ func (noSessions) Delete(string)              {}
 // may have it; where none is known, the registry may look for itself.
 func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 	mounted, err = u.post(ctx, u.mount)
-	if u.mount && isRefusal(err) && !(u.t.from == "" && isAuth(err)) {
+	if u.mount && isRefusal(err) && (u.t.from != "" || !isAuth(err)) {
 		u.mount = false // it may not look into the other repository, or knows no mount; this one is open still
 		mounted, err = u.post(ctx, false)
 	}
