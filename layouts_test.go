@@ -106,7 +106,7 @@ func TestExportOfNoLayout(t *testing.T) {
 func TestExportTellsOfItself(t *testing.T) {
 	for _, layout := range []export.Layout{"", export.LayoutFiles, export.LayoutOCI, export.LayoutHuggingFace, export.LayoutOllama} {
 		log, listen := recording()
-		s := openStore(t, fresh(t), listen)
+		s := openStore(t, t.TempDir(), listen)
 		load(t, s, folder(t, map[string]string{"model.gguf": "GGUF", "config.json": "{}"}), "m")
 		log.take()
 		_, err := s.Export(t.Context(), "m", filepath.Join(t.TempDir(), "out"), mstore.ExportOptions{Layout: layout})
