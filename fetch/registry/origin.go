@@ -11,10 +11,19 @@ import (
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
-// origins is what a model of package source has as Origins. URLs that a descriptor names (of foreign layers) are no origins: nobody vouches
-// for where they lead.
+// origins is what a model of package source has as Origins: the repository, and its mirrors. URLs that a descriptor
+// names (of foreign layers) are no origins: nobody vouches for where they lead.
 func (r *repository) origins(desc ocispec.Descriptor) []transfer.Origin {
-	return []transfer.Origin{&transfer.Link{
+	origins := []transfer.Origin{r.origin(desc)}
+	for _, m := range r.mirrors {
+		origins = append(origins, m.origin(desc))
+	}
+	return origins
+}
+
+// origin is the repository as a place of a blob.
+func (r *repository) origin(desc ocispec.Descriptor) transfer.Origin {
+	return &transfer.Link{
 		Server: r.base.Host,
 		Seen:   r.c.latency(r.base.Host),
 		Request: func(ctx context.Context) (*http.Request, error) {
@@ -29,5 +38,5 @@ func (r *repository) origins(desc ocispec.Descriptor) []transfer.Origin {
 		Fail: func(resp *http.Response) error {
 			return r.fail(resp, fmt.Sprintf("blob %s of %s", desc.Digest, r))
 		},
-	}}
+	}
 }

@@ -35,6 +35,9 @@ type Options struct {
 	// PlainHTTP tells which hosts (with their port) are spoken to without TLS; nil: none. A host on loopback that does
 	// not answer TLS is spoken to without it anyway.
 	PlainHTTP func(host string) bool
+	// Mirrors are hosts that may have the blobs of a host, in the repositories of the same names; nil: none. What a
+	// reference names is asked of the host itself, so that a mirror need not be trusted.
+	Mirrors func(host string) []string
 	// Credentials is where credentials are kept; nil is docker's configuration with its helpers.
 	Credentials credentials.Store
 	// TrustedRealms are hosts (with their port, if any) of token servers that may be given credentials for other
@@ -65,6 +68,9 @@ var _ source.Source = (*Client)(nil)
 func New(opts Options) *Client {
 	if opts.PlainHTTP == nil {
 		opts.PlainHTTP = func(string) bool { return false }
+	}
+	if opts.Mirrors == nil {
+		opts.Mirrors = func(string) []string { return nil }
 	}
 	if opts.UserAgent == "" {
 		opts.UserAgent = "mstore"

@@ -26,16 +26,27 @@ type repository struct {
 	base *url.URL
 	host string // as in references
 	name string // as its registry knows it
+
+	mirrors []*repository // that may have the same blobs
 }
 
 // repository prepares to speak to the repository of ref. It connects only where a loopback host has to be asked
-// whether it speaks TLS.
+// whether it speaks TLS. A mirror that cannot be asked that is done without.
 func (c *Client) repository(ctx context.Context, ref Reference, plain bool) (*repository, error) {
 	base, err := c.base(ctx, ref.Host, plain)
 	if err != nil {
 		return nil, err
 	}
-	return &repository{c: c, base: base, host: ref.Host, name: ref.apiRepository()}, nil
+	r := &repository{c: c, base: base, host: ref.Host, name: ref.apiRepository()}
+	for _, host := range c.opts.Mirrors(ref.Host) {
+		base, err := c.base(ctx, host, false)
+		if err != nil {
+			c.opts.Log.Warn("a mirror is not there", "mirror", host, "of", ref.Host, "error", err)
+			continue
+		}
+		r.mirrors = append(r.mirrors, &repository{c: c, base: base, host: host, name: r.name})
+	}
+	return r, nil
 }
 
 func (r *repository) String() string { return r.host + "/" + r.name }
