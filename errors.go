@@ -53,8 +53,12 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("no model named %q i
 // Is makes it an fs.ErrNotExist.
 func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// errOffline is what needs the network when Options.Offline forbids it.
-var errOffline = errors.New("offline")
+// errOffline is what needs the network when Options.Offline forbids it, errHubOffline what needs the hub when
+// HubOptions.Offline does.
+var (
+	errOffline    = errors.New("offline")
+	errHubOffline = fmt.Errorf("the hub is not to be asked: %w", errOffline)
+)
 
 // classified is an error with its class.
 type classified struct {
@@ -194,6 +198,7 @@ var hints = []hint{
 	{isAny(syscall.ENOSPC, syscall.EDQUOT), "free some space: `mstore rm` a model, then `mstore gc`; what was fetched is kept and resumed"},
 	{isAny(syscall.EROFS), "the store's file system is read-only: name another store with --store"},
 	{isAny(fs.ErrPermission), "check who owns the folder, or name another store with --store"},
+	{isAny(errHubOffline), "run again without HF_HUB_OFFLINE"},
 	{isAny(errOffline), "run again without --offline"},
 	{isAny(source.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
 	{isAny(source.ErrProtocol), "check the host: what answers there does not speak the protocol of this reference"},

@@ -26,6 +26,9 @@ type Options struct {
 	Offline bool
 	// PlainHTTP are the registries, as host or host:port, that are spoken to without TLS. Those on loopback need no word.
 	PlainHTTP []string
+	// Mirrors are, for a registry, others that may have its blobs in repositories of the same names. They share the work
+	// by what they deliver; what a reference means is asked of the registry itself.
+	Mirrors map[string][]string
 	// HTTP carries every request. Nil is a client with the proxy settings of the environment.
 	HTTP *http.Client
 	// Hub says how the Hugging Face Hub is spoken to.
@@ -74,6 +77,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 			err = &classified{ErrStorage, err}
 		}
 	}()
+	opts.Hub = opts.Hub.withEnv()
 	s := &Store{opts: opts, log: logOf(opts)}
 	s.blobs, err = blobstore.Open(dir, blobstore.Options{Withheld: s.withheld, Shared: opts.Shared, Log: s.log})
 	if err != nil {

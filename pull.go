@@ -83,7 +83,7 @@ func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (_ *Pulled,
 	if err != nil {
 		return nil, err
 	}
-	if p.offline || p.src == nil {
+	if p.offline != nil || p.src == nil {
 		return s.present(p, start)
 	}
 	r, err := s.puller().Pull(ctx, p.src, p.ref, p.have, p.options)
@@ -98,8 +98,7 @@ type pullPlan struct {
 	src     source.Source // nil: only the store can have it
 	ref     string        // for the source
 	typed   string
-	remote  bool      // the source is across the network
-	offline bool      // and must not be asked
+	offline error     // why the source must not be asked; nil: it may be
 	have    *tags.Tag // what the name means now
 	options fetch.Options
 }
@@ -164,8 +163,8 @@ func (s *Store) choose(p *pullPlan) error {
 		return err
 	}
 	p.ref = ref.rest
-	p.src, p.remote = s.sources.of(ref.world)
-	p.offline = p.remote && (s.opts.Offline || ref.world == inHub && s.opts.Hub.Offline)
+	p.src = s.sources.of(ref.world)
+	p.offline = s.offline(ref.world)
 	if p.options.As == "" {
 		p.options.As, err = ref.name()
 	}
@@ -185,8 +184,8 @@ func (s *Store) choose(p *pullPlan) error {
 // present answers a pull from the store alone.
 func (s *Store) present(p *pullPlan, start time.Time) (*Pulled, error) {
 	missing := error(&NotFoundError{Name: p.typed})
-	if p.remote {
-		missing = fmt.Errorf("%s is not in the store: %w", p.typed, errOffline)
+	if p.offline != nil {
+		missing = fmt.Errorf("%s is not in the store: %w", p.typed, p.offline)
 	}
 	if p.have == nil || !fetch.Fits(*p.have, p.options) {
 		return nil, missing
@@ -195,8 +194,8 @@ func (s *Store) present(p *pullPlan, start time.Time) (*Pulled, error) {
 		return nil, missing
 	}
 	r, err := s.puller().Present(*p.have)
-	if errors.Is(err, fs.ErrNotExist) && p.remote { // part of it is lost, and only the network has it
-		return nil, fmt.Errorf("%v: %w", err, errOffline) //nolint:errorlint // that it is offline is what can be changed
+	if errors.Is(err, fs.ErrNotExist) && p.offline != nil { // part of it is lost, and only the network has it
+		return nil, fmt.Errorf("%v: %w", err, p.offline) //nolint:errorlint // that it is offline is what can be changed
 	}
 	if err != nil {
 		return nil, err

@@ -107,10 +107,10 @@ func (s *Store) refetch(ctx context.Context, tag tags.Tag) error {
 	if err != nil {
 		return err
 	}
-	src, remote := s.sources.of(ref.world)
-	if remote && s.opts.Offline {
-		return fmt.Errorf("%s: %w", tag.Source.Reference, errOffline)
+	if err := s.offline(ref.world); err != nil {
+		return fmt.Errorf("%s: %w", tag.Source.Reference, err)
 	}
+	src := s.sources.of(ref.world)
 	if src == nil {
 		return fmt.Errorf("%s came from %q, which is no source", tag.Name, tag.Source.Reference)
 	}

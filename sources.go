@@ -17,12 +17,22 @@ import (
 	"github.com/mstore/mstore/manifest/tags"
 )
 
-// HubOptions say how the Hugging Face Hub is spoken to. The zero value is what its other clients do: HF_ENDPOINT and
-// HF_TOKEN of the environment, or the token that a login has left in HF_HOME.
+// HubOptions say how the Hugging Face Hub is spoken to. The zero value is what its other clients do: HF_ENDPOINT,
+// HF_HUB_OFFLINE and HF_TOKEN of the environment, or the token that a login has left in HF_HOME.
 type HubOptions struct {
 	Endpoint string // URL; empty: HF_ENDPOINT, else the hub itself
 	Token    string // empty: as the hub's other clients find it
-	Offline  bool   // the hub is not asked: what is not in the store fails at once
+	Offline  bool   // the hub is not asked, as with HF_HUB_OFFLINE=1: what is not in the store fails at once
+}
+
+// withEnv is the options with what the environment says where they say nothing.
+func (o HubOptions) withEnv() HubOptions {
+	o.Endpoint = cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"))
+	switch strings.ToUpper(os.Getenv("HF_HUB_OFFLINE")) {
+	case "1", "ON", "YES", "TRUE":
+		o.Offline = true
+	}
+	return o
 }
 
 // sources are the places that models come from, each by its world.
@@ -38,10 +48,11 @@ func newSources(opts Options) sources {
 	return sources{
 		registry: registry.New(registry.Options{
 			HTTP: opts.HTTP, UserAgent: opts.UserAgent, Log: logOf(opts), PlainHTTP: plain,
+			Mirrors: func(host string) []string { return opts.Mirrors[host] },
 		}),
 		hub: hub.New(hub.Options{
 			HTTP: opts.HTTP, UserAgent: opts.UserAgent, Log: logOf(opts),
-			Endpoint: cmp.Or(opts.Hub.Endpoint, os.Getenv("HF_ENDPOINT")), Token: hubToken(opts.Hub.Token),
+			Endpoint: opts.Hub.Endpoint, Token: hubToken(opts.Hub.Token),
 		}),
 		ollama: ollama.New(ollama.Options{HTTP: opts.HTTP, UserAgent: opts.UserAgent, PlainHTTP: plain}),
 		web:    web.New(web.Options{HTTP: opts.HTTP, UserAgent: opts.UserAgent}),
@@ -59,24 +70,37 @@ func hubToken(given string) func(context.Context) (string, error) {
 	}
 }
 
-// of is the source of a world, nil for the store itself; remote tells whether it is across the network.
-func (s sources) of(w world) (src source.Source, remote bool) {
+// of is the source of a world, nil for the store itself.
+func (s sources) of(w world) source.Source {
 	switch w {
 	case inRegistry:
-		return s.registry, true
+		return s.registry
 	case inHub:
-		return s.hub, true
+		return s.hub
 	case inOllama:
-		return s.ollama, true
+		return s.ollama
 	case onWeb:
-		return s.web, true
+		return s.web
 	case onDisk:
-		return local.Files{}, false
+		return local.Files{}
 	case inLayout:
-		return local.Layout{}, false
+		return local.Layout{}
 	case inStore:
 	}
-	return nil, false
+	return nil
+}
+
+// offline is why a world must not be asked; nil for one that may be.
+func (s *Store) offline(w world) error {
+	switch {
+	case w == inStore, w == onDisk, w == inLayout:
+		return nil
+	case s.opts.Offline:
+		return errOffline
+	case w == inHub && s.opts.Hub.Offline:
+		return errHubOffline
+	}
+	return nil
 }
 
 // close closes the connections that nobody uses.

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mstore/mstore"
+	"github.com/mstore/mstore/fetch/source"
 	"github.com/mstore/mstore/manifest"
 )
 
@@ -25,6 +26,11 @@ type fileDoc struct {
 type sourceDoc struct {
 	Reference string        `json:"reference"`
 	Digest    digest.Digest `json:"digest,omitempty"`
+	Revision  string        `json:"revision,omitempty"`
+	Validator string        `json:"validator,omitempty"`
+	Platform  string        `json:"platform,omitempty"`
+	Include   []string      `json:"include,omitempty"`
+	Exclude   []string      `json:"exclude,omitempty"`
 	PlainHTTP bool          `json:"plainHTTP,omitempty"`
 }
 
@@ -59,7 +65,12 @@ func sourceOf(m *mstore.Model) *sourceDoc {
 	if m.Source.Reference == "" {
 		return nil
 	}
-	return &sourceDoc{m.Source.Reference, m.Source.Digest, m.Source.PlainHTTP}
+	var taken source.Options
+	taken.SetFilter(m.Source.Filter)
+	return &sourceDoc{
+		m.Source.Reference, m.Source.Digest, m.Source.Revision, m.Source.Validator, m.Source.Platform, taken.Include,
+		taken.Exclude, m.Source.PlainHTTP,
+	}
 }
 
 func tagOf(m *mstore.Model) tagDoc {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -40,6 +41,8 @@ func (p *program) showText(m *mstore.Model) error {
 		{"size", wholeSize(m.Size)},
 		{"kind", string(m.Kind)},
 		{"source", m.Source.Reference},
+		{"commit", m.Source.Revision},
+		{"taken", strings.ReplaceAll(m.Source.Filter, "\n", " ")},
 		{"created", m.Created.Local().Format(time.DateTime)},
 		{"last used", ago(m.LastUsed, time.Now())},
 		{"pinned", map[bool]string{true: "yes", false: "no"}[m.Pinned]},
