@@ -57,6 +57,7 @@ type Result struct {
 	Fetched  int64 // bytes that moved
 	Reused   int64 // bytes that were here: whole blobs, and what resumed ingests had
 	Retries  int   // tries of transfers that were repeated
+	Transfer transfer.Stats
 }
 
 // Pull makes the model that ref names in src exist in the store, under a tag. have is the tag that the reference is
@@ -251,6 +252,7 @@ func checkPin(want digest.Digest, reference string, is ...digest.Digest) error {
 // transferOptions tell the job of each retry, for the counters and for whoever watches.
 func (j *job) transferOptions(file *progress) transfer.Options {
 	opts := j.opts.Source.Transfer
+	opts.Log = j.puller.Log.With("digest", file.digest)
 	opts.Retry = func(attempt int, wait time.Duration, err error) {
 		j.retries.Add(1)
 		j.puller.Log.Debug("a transfer is tried again", "digest", file.digest, "path", file.path,

@@ -52,6 +52,7 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 	default:
 		var stats transfer.Stats
 		stats, err = j.puller.Engine.Run(ctx, counted{in, file}, from.origins, j.transferOptions(file))
+		j.note(file, stats)
 		if err == nil {
 			in.SetSize(stats.End) // where it was not known
 		}
@@ -60,6 +61,15 @@ func (j *job) fill(ctx context.Context, in *blobstore.Ingest, file *progress, fr
 		return blobstore.Info{}, err
 	}
 	return in.Commit(ctx)
+}
+
+// note keeps what a transfer did.
+func (j *job) note(file *progress, s transfer.Stats) {
+	j.puller.Log.Debug("transfer", "digest", file.digest, "path", file.path, "bytes", s.Bytes, "wasted", s.Wasted,
+		"retries", s.Retries, "takeovers", s.Takeovers, "connections", s.Connections, "elapsed", s.Elapsed, "peak", s.Peak)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.moved.Add(s)
 }
 
 func (j *job) copyFile(ctx context.Context, in *blobstore.Ingest, path string, file *progress) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,9 @@ type job struct {
 	fetched atomic.Int64
 	reused  atomic.Int64
 	retries atomic.Int64
+
+	mu    sync.Mutex
+	moved transfer.Stats
 }
 
 func (p *Puller) newJob(lease *blobstore.Lease, opts Options) *job {
@@ -77,6 +81,7 @@ func (j *job) pull(ctx context.Context, model *source.Model) (*Result, error) {
 	return &Result{
 		Tag: tag, Manifest: m, Cached: j.fetched.Load() == 0,
 		Fetched: j.fetched.Load(), Reused: j.reused.Load(), Retries: int(j.retries.Load()),
+		Transfer: j.moved,
 	}, nil
 }
 

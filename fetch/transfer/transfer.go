@@ -105,6 +105,24 @@ type Stats struct {
 	End         int64 // where the blob ended, when its size was not known; else 0
 }
 
+// Add makes s the stats of what both did: Elapsed is how long connections were at it, and the peaks are the higher of
+// both.
+func (s *Stats) Add(o Stats) {
+	s.Bytes += o.Bytes
+	s.Wasted += o.Wasted
+	s.Retries += o.Retries
+	s.Takeovers += o.Takeovers
+	s.Elapsed += o.Elapsed
+	s.Connections = max(s.Connections, o.Connections)
+	s.Peak, s.Memory = max(s.Peak, o.Peak), max(s.Memory, o.Memory)
+	for cause, n := range o.Causes {
+		if s.Causes == nil {
+			s.Causes = make(map[string]int)
+		}
+		s.Causes[cause] += n
+	}
+}
+
 // sleep waits for d or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
