@@ -31,7 +31,7 @@ type Proxied struct {
 	resumed  *sync.Cond
 	paused   bool
 	closed   bool
-	open     map[net.Conn]bool
+	open     map[net.Conn]bool // whether it is a client's
 	accepted int
 	seen     []int
 	asked    []string
@@ -93,8 +93,12 @@ func (p *Proxied) pause(on bool) {
 func (p *Proxied) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.open {
-		hangUp(c, true)
+	for _, clients := range []bool{true, false} { // clients first: they are not to see the end of the other side
+		for c, client := range p.open {
+			if client == clients {
+				hangUp(c, true)
+			}
+		}
 	}
 }
 
@@ -130,21 +134,21 @@ func (p *Proxied) accept() {
 		if err != nil {
 			return
 		}
-		if p.add(client) {
+		if p.add(client, true) {
 			p.wg.Go(func() { p.serve(client) })
 		}
 	}
 }
 
 // add keeps a connection, so that Close and Reset find it.
-func (p *Proxied) add(c net.Conn) bool {
+func (p *Proxied) add(c net.Conn, client bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		_ = c.Close()
 		return false
 	}
-	p.open[c] = true
+	p.open[c] = client
 	return true
 }
 
@@ -166,7 +170,7 @@ func (p *Proxied) serve(client net.Conn) {
 		return
 	}
 	server, err := net.Dial("tcp", p.to) //nolint:noctx // to loopback
-	if err != nil || !p.add(server) {
+	if err != nil || !p.add(server, false) {
 		return
 	}
 	defer p.drop(server)

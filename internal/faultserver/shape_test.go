@@ -56,15 +56,14 @@ func TestRates(t *testing.T) {
 		"late with each byte":  {faultserver.Shape{PerConn: 100e6, FirstByte: 300 * time.Millisecond}, 1, false, 0.4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			var off float64
-			for range 5 {
+			for range 8 {
 				s := serve(t, faultserver.Options{Blobs: blobs, Shape: c.shape, TLS: c.tls})
 				off = took(t, s, c.n).Seconds()/c.want - 1
 				if off < -0.02 {
 					t.Errorf("%.1f %% too fast", -100*off)
 				}
-				if off < 0.02 {
+				if off < 0.05 {
 					return
 				}
 			}
