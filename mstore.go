@@ -50,14 +50,15 @@ type Event = fetch.Event
 // Store is a folder of models. Its methods are safe for concurrent use, in any number of processes. Their errors are
 // of the classes that [ClassOf] tells.
 type Store struct {
-	opts    Options
-	log     *slog.Logger
-	blobs   *blobstore.Store
-	tags    *tags.Tags
-	views   *export.Views
-	ward    *quarantine.Ward
-	engine  *transfer.Engine
-	sources sources
+	opts     Options
+	log      *slog.Logger
+	blobs    *blobstore.Store
+	tags     *tags.Tags
+	views    *export.Views
+	ward     *quarantine.Ward
+	engine   *transfer.Engine
+	sources  sources
+	requests requests
 }
 
 // DefaultDir is the folder of the store where nobody says otherwise: "mstore" in the user's cache folder.
@@ -94,6 +95,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	s.engine = transfer.New(opts.Limits)
 	s.sources = newSources(opts)
+	s.requests = requests{s.blobs.Dir(requestsName)}
 	return s, nil
 }
 

@@ -23,16 +23,28 @@ import (
 
 // PullOptions say how a pull goes. The zero value is the default.
 type PullOptions struct {
-	As        string        // the name in the store; empty: the reference without its scheme
-	Digest    digest.Digest // what the reference must name; empty: whatever it names
-	Platform  string        // os/architecture[/variant], for an index; empty: what was chosen before, else this machine's
-	Include   []string      // patterns of the files that are taken (see source.Options.Takes); empty: all
-	Exclude   []string      // patterns of files that are not
-	Priority  Priority      // beside other pulls of the Store; empty: Normal
-	Jobs      int           // blobs at once; 0: fetch.DefaultJobs
-	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
-	Timeout   time.Duration // without a byte; 0: transfer.DefaultStall
-	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
+	// As is the name in the store; empty: the reference without its scheme.
+	As string `json:"as,omitempty"`
+	// Digest is what the reference must name; empty: whatever it names.
+	Digest digest.Digest `json:"digest,omitempty"`
+	// Platform is os/architecture[/variant], for an index; empty: what was chosen before, else this machine's.
+	Platform string `json:"platform,omitempty"`
+	// Include and Exclude are patterns of the files that are taken, and of those that are not: see source.Options.Takes.
+	// Without Include all are.
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	// To is a folder that the files are exported to when the model is here, as Export does; empty: none.
+	To string `json:"to,omitempty"`
+	// Priority is that beside other pulls of the Store; empty: Normal.
+	Priority Priority `json:"priority,omitempty"`
+	// Jobs is how many blobs move at once; 0: fetch.DefaultJobs.
+	Jobs int `json:"jobs,omitempty"`
+	// Retries is how often one request is tried again; 0: transfer.DefaultRetries, negative: never.
+	Retries int `json:"retries,omitempty"`
+	// Timeout is how long a request may go without a byte; 0: transfer.DefaultStall.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// PlainHTTP lets the registry be spoken to without TLS; a registry on loopback needs no word.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
 }
 
 // Priority is what a pull counts beside others that want the same connections.
@@ -68,6 +80,7 @@ type Pulled struct {
 	Cached       bool   // nothing had to move
 	Elapsed      time.Duration
 	Retries      int
+	To           string // the folder that the files were exported to, absolute; empty: none
 }
 
 // Pull makes the model that ref names exist in the store, and moves the tag to it. What is there already is not
@@ -75,22 +88,14 @@ type Pulled struct {
 // store asks the place it came from for something newer.
 //
 // Errors: ErrUsage for a reference of no known form, ErrNotFound, ErrVerification, ErrQuarantined, ErrNetwork,
-// ErrAuthentication, ErrStorage, ErrInterrupted. After any of them the tag is as it was, and the same pull resumes.
-func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (_ *Pulled, err error) {
-	defer classify(&err)
-	start := time.Now()
-	p, err := s.planPull(ref, o)
+// ErrAuthentication, ErrStorage, ErrInterrupted. After any of them the tag is as it was, and the same pull resumes; but
+// where only the export to o.To failed, the model is in the store.
+func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (*Pulled, error) {
+	h, err := s.StartPull(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
-	if p.offline != nil || p.src == nil {
-		return s.present(p, start)
-	}
-	r, err := s.puller().Pull(ctx, p.src, p.ref, p.have, p.options)
-	if err != nil {
-		return nil, err
-	}
-	return s.pulled(r, start), nil
+	return h.Wait(context.WithoutCancel(ctx)) // it ends with ctx, and what it said then is better than that it was
 }
 
 // pullPlan is a pull that was understood.
@@ -101,10 +106,11 @@ type pullPlan struct {
 	offline error     // why the source must not be asked; nil: it may be
 	have    *tags.Tag // what the name means now
 	options fetch.Options
+	asked   PullOptions // with To absolute
 }
 
 func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
-	p := &pullPlan{typed: typed, ref: typed, options: fetch.Options{
+	p := &pullPlan{typed: typed, ref: typed, asked: o, options: fetch.Options{
 		Digest: o.Digest, Jobs: o.Jobs,
 		Source: source.Options{
 			PlainHTTP: o.PlainHTTP, Include: o.Include, Exclude: o.Exclude,
@@ -122,7 +128,11 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 			p.options.As = tag.Name
 		}
 	}
-	if err := p.narrow(o); err != nil {
+	err := p.narrow(o)
+	if err == nil {
+		p.asked.To, err = s.destination(o.To)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return p, s.choose(p)
