@@ -80,7 +80,8 @@ type Pulled struct {
 	Cached       bool   // nothing had to move
 	Elapsed      time.Duration
 	Retries      int
-	To           string // the folder that the files were exported to, absolute; empty: none
+	To           string         // the folder that the files were exported to, absolute; empty: none
+	Transfer     transfer.Stats // what its transfers did, together
 }
 
 // Pull makes the model that ref names exist in the store, and moves the tag to it. What is there already is not
@@ -217,6 +218,7 @@ func (s *Store) pulled(r *fetch.Result, start time.Time) *Pulled {
 	return &Pulled{
 		Model: *s.model(r.Tag, r.Manifest), Reference: r.Tag.Source.Reference, BytesFetched: r.Fetched,
 		BytesReused: r.Reused, Cached: r.Cached, Elapsed: time.Since(start), Retries: r.Retries,
+		Transfer: r.Transfer,
 	}
 }
 
