@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strconv"
@@ -71,21 +72,23 @@ func (e *StatusError) retryable() bool {
 }
 
 // Retryable is the one place that says which errors are worth a retry: timeouts, connections that were refused, reset
-// or broke off, answers that do not fit a range, and the statuses 408, 425, 429 and 5xx. A cancelled context, other
-// statuses, what is wrong with a certificate, and all that is unknown are not.
+// or broke off, answers that are no HTTP or do not fit a range (416 is one), and the statuses 408, 425, 429 and 5xx. A
+// cancelled context, other statuses, what is wrong with a certificate or a file, and all that is unknown are not.
 func Retryable(err error) bool {
 	var (
 		status *StatusError
 		cert   *tls.CertificateVerificationError
 		dns    *net.DNSError
+		file   *fs.PathError
 	)
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &cert):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &cert), errors.As(err, &file):
 		return false
+	case errors.Is(err, ErrRange):
+		return true
 	case errors.As(err, &status):
 		return status.retryable()
-	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrRange),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, ErrInterrupted), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return true
 	case errors.As(err, &dns):
 		return dns.IsTimeout || dns.IsTemporary
@@ -120,8 +123,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// isBroken knows a connection that is gone, or cannot be had now. The last is an error that net/http does not export:
-// the server closed a kept connection before it saw the request.
+// isBroken knows a connection that is gone, or cannot be had now, and an answer that cannot be read.
 func isBroken(err error) bool {
 	for _, errno := range []syscall.Errno{
 		syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE,
@@ -131,5 +133,15 @@ func isBroken(err error) bool {
 			return true
 		}
 	}
-	return strings.Contains(err.Error(), "server closed idle connection")
+	text := err.Error()
+	for _, part := range []string{ // of errors that net/http does not export
+		"server closed idle connection",                   // before it saw the request
+		"net/http: HTTP/1.x transport connection broken:", // by an answer that is malformed, or has no end of header
+		"http2: ", "connection error: ", "stream error: ", // of HTTP/2
+	} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
 }

@@ -172,8 +172,8 @@ func RedactURL(u *url.URL) string {
 	return Clean(short.String())
 }
 
-// RedactError is err without the secrets that net/http puts into the texts of its errors: the whole URL, with its query.
-// The cause stays for errors.Is and errors.As.
+// RedactError is err without what net/http puts into the texts of its errors: secrets in the query of the URL, and as
+// much of a malformed answer as there was. The cause stays for errors.Is and errors.As.
 func RedactError(err error) error {
 	var failed *url.Error
 	if !errors.As(err, &failed) {
@@ -183,8 +183,15 @@ func RedactError(err error) error {
 	if u, err := url.Parse(failed.URL); err == nil {
 		where = RedactURL(u)
 	}
-	return &url.Error{Op: failed.Op, URL: where, Err: failed.Err}
+	return &url.Error{Op: failed.Op, URL: where, Err: &cleaned{failed.Err}}
 }
+
+// cleaned is an error whose text is fit to print.
+type cleaned struct{ error }
+
+func (e *cleaned) Error() string { return Clean(e.error.Error()) }
+func (e *cleaned) Unwrap() error { return e.error }
+func (e *cleaned) Timeout() bool { return isTimeout(e.error) } // url.Error asks for it
 
 // Clean makes a text from outside fit for a line of an error: one line, no control or direction-changing characters,
 // at most 400 bytes.

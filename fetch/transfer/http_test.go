@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,6 +39,10 @@ func TestRetryable(t *testing.T) {
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, true},
 		{&net.OpError{Op: "write", Err: syscall.EPIPE}, true},
 		{&url.Error{Err: errors.New("http: server closed idle connection")}, true},
+		{&url.Error{Err: errors.New("net/http: HTTP/1.x transport connection broken: malformed HTTP response")}, true},
+		{&url.Error{Err: errors.New("http2: Transport received GOAWAY from server")}, true},
+		{fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", &fs.PathError{Op: "read", Err: syscall.EIO}), false},
+		{fmt.Errorf("%w: %w", transfer.ErrRange, code(416)), true},
 		{&net.DNSError{IsNotFound: true}, false},
 		{&net.DNSError{IsTimeout: true}, true},
 		{&net.DNSError{IsTemporary: true}, true},
@@ -128,6 +133,15 @@ func TestRedactError(t *testing.T) {
 	var op *net.OpError
 	if !errors.As(err, &op) || strings.Contains(err.Error(), "secret") || !strings.HasPrefix(err.Error(), `Get "https://host/path": `) {
 		t.Errorf("RedactError = %v", err)
+	}
+	long := transfer.RedactError(&url.Error{Op: "Get", URL: "http://host", Err: errors.New("\x1b[31m" + strings.Repeat("x", 1<<20))})
+	if text := long.Error(); len(text) > 600 || strings.ContainsRune(text, 0x1b) {
+		t.Errorf("%d bytes: %.100q", len(text), text)
+	}
+	var timeout net.Error
+	slow := transfer.RedactError(&url.Error{Op: "Get", URL: "http://host", Err: os.ErrDeadlineExceeded})
+	if !errors.As(slow, &timeout) || !timeout.Timeout() || !transfer.Retryable(slow) {
+		t.Errorf("%v is no timeout any more", slow)
 	}
 	if plain := errors.New("plain"); !errors.Is(transfer.RedactError(plain), plain) {
 		t.Error("an error without a URL was changed")
