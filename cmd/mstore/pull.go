@@ -7,23 +7,32 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/mstore/mstore"
-	"github.com/mstore/mstore/internal/key"
 )
 
 func (p *program) pullCommand() *cli.Command {
 	return &cli.Command{
-		Name: "pull", Usage: "fetch models into the store", ArgsUsage: "REF...",
+		Name: "pull", Usage: "fetch models into the store", ArgsUsage: "[REF...]",
 		Description: `Prints name@digest of each model. What is in the store is not fetched again, and a pull that was
 interrupted resumes. A model's name is its reference without the scheme, or what --as says; pulling the
-name of a model in the store asks the place it came from for something newer.`,
+name of a model in the store asks the place it came from for something newer.
+
+Several are pulled a few at once, each is tried, and the outcomes come in the order in which they were
+asked for. --from-file reads them from a file, or with - from standard input: a reference a line, which
+may have --as, --digest, --platform, --include, --exclude, --priority and --to after it; a word that
+begins with # ends the line.
+
+A SIZE is a number of bytes or has a unit (10MB, 64MiB), a RATE is that of a second (50MB/s). A GLOB
+without a slash is held against the last part of a path: *.gguf are all of them.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "as", Usage: "call the model `NAME` in the store"},
 			&cli.StringFlag{Name: "digest", Usage: "fail unless the reference names this sha256 `DIGEST`"},
 			&cli.StringFlag{Name: "platform", Usage: "choose `OS/ARCH` from an index (default: this machine)"},
 			&cli.StringSliceFlag{Name: "include", Usage: "take the files that match `GLOB` and no others; may be repeated"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "leave out the files that match `GLOB`; may be repeated"},
+			&cli.StringFlag{Name: "to", Usage: "export the files to `DIR` when the model is here"},
+			&cli.StringFlag{Name: fromFileName, Usage: "pull what `FILE` lists, too"},
 			&cli.StringFlag{Name: "priority", Usage: "start and share the connections beside other pulls as `high|normal|low`", Value: string(mstore.Normal)},
-			jobsFlag("fetch"), retriesFlag(), timeoutFlag(), plainHTTPFlag(), progressFlag(),
+			jobsFlag("of a model, fetch"), retriesFlag(), timeoutFlag(), plainHTTPFlag(), progressFlag(),
 		}, limitFlags()...),
 		Action: p.action(p.pull),
 	}
@@ -43,6 +52,7 @@ type pulledDoc struct {
 	Seconds      float64       `json:"seconds"`
 	Retries      int           `json:"retries"`
 	Source       *sourceDoc    `json:"source"`
+	To           string        `json:"to,omitempty"`
 }
 
 // failedDoc stands for a model that failed among the results of a command on several.
@@ -52,59 +62,59 @@ type failedDoc struct {
 }
 
 func (p *program) pull(ctx context.Context, c *cli.Context) error {
-	opts, err := pullOptions(c)
+	all, err := p.pullRequests(c)
 	if err != nil {
 		return err
 	}
-	return p.withStore(c, func(s *mstore.Store) error {
-		return p.each(ctx, c.Args().Slice(), func(ref string) error {
-			return p.pullOne(ctx, s, ref, opts)
-		})
-	})
+	return p.withStore(c, func(s *mstore.Store) error { return p.pullAll(ctx, s, all) })
 }
 
-func pullOptions(c *cli.Context) (mstore.PullOptions, error) {
-	opts := mstore.PullOptions{
-		As: c.String("as"), Platform: c.String("platform"), Jobs: c.Int("jobs"), Retries: retries(c),
-		Timeout: c.Duration("timeout"), PlainHTTP: c.Bool("plain-http"),
-		Include: c.StringSlice("include"), Exclude: c.StringSlice("exclude"),
+// pullAll pulls several models with one progress, and prints what came of each in the order of the requests. On a
+// terminal that comes after the progress, which it would tear apart.
+func (p *program) pullAll(ctx context.Context, s *mstore.Store, all []mstore.Request) error {
+	label := "pulling " + count(int64(len(all)), "model")
+	if len(all) == 1 {
+		label = "pulling " + all[0].Reference
 	}
-	priority, err := choice(c, "priority", string(mstore.High), string(mstore.Normal), string(mstore.Low))
-	if err != nil {
-		return opts, err
-	}
-	opts.Priority = mstore.Priority(priority)
-	if c.Args().Len() > 1 {
-		for _, flag := range []string{"as", "digest"} {
-			if c.IsSet(flag) {
-				return opts, usagef("--%s is for one model, not for %d", flag, c.Args().Len())
-			}
+	stop := p.followAll(label, len(all))
+	defer stop()
+	_, terminal := isTerminal(p.out)
+	late := terminal && p.progress == progressBars
+	var kept []mstore.Outcome
+	worst := exitDone
+	for o := range s.PullAll(ctx, all) {
+		if ctx.Err() != nil && o.Err != nil {
+			return p.interrupted()
 		}
+		if late {
+			kept = append(kept, o)
+			continue
+		}
+		worst = max(worst, p.outcome(o, len(all) > 1))
 	}
-	opts.Digest, err = digestFlag(c)
-	return opts, err
-}
-
-// digestFlag is the value of --digest, or "".
-func digestFlag(c *cli.Context) (digest.Digest, error) {
-	if !c.IsSet("digest") {
-		return "", nil
-	}
-	k, err := key.Parse(digest.Digest(c.String("digest")))
-	if err != nil {
-		return "", usagef("--digest wants sha256: and 64 hexadecimal digits, not %q", c.String("digest"))
-	}
-	return k.Digest(), nil
-}
-
-func (p *program) pullOne(ctx context.Context, s *mstore.Store, ref string, opts mstore.PullOptions) error {
-	stop := p.follow("pulling " + ref)
-	r, err := s.Pull(ctx, ref, opts)
 	stop()
-	if err != nil {
-		return p.failed(ref, about("pull", ref, err))
+	for _, o := range kept {
+		worst = max(worst, p.outcome(o, len(all) > 1))
 	}
-	return p.pulled(r, "fetched")
+	if worst != exitDone {
+		return statusError(worst)
+	}
+	return nil
+}
+
+// outcome prints what came of one model, named where there are several, and gives the exit code for it.
+func (p *program) outcome(o mstore.Outcome, several bool) int {
+	var err error
+	switch {
+	case o.Err == nil && several:
+		err = p.pulled(o.Pulled, clean(o.Pulled.Name)+": fetched")
+	case o.Err == nil:
+		err = p.pulled(o.Pulled, "fetched")
+	default:
+		err = p.failed(o.Reference, about("pull", o.Reference, o.Err))
+	}
+	p.report(err)
+	return exitCode(err)
 }
 
 // pulled prints the result of a pull or an import.
@@ -116,10 +126,13 @@ func (p *program) pulled(r *mstore.Pulled, done string) error {
 	default:
 		p.note("%s", moved(done, r.BytesFetched, r.BytesReused, r.Elapsed))
 	}
+	if r.To != "" && p.progress != progressJSON {
+		p.note("exported to %s", clean(r.To))
+	}
 	doc := pulledDoc{
 		Name: r.Name, Reference: r.Reference, Digest: r.Digest, Bytes: r.Size, BytesFetched: r.BytesFetched,
 		BytesReused: r.BytesReused, Files: filesOf(&r.Model), Cached: r.Cached, Seconds: r.Elapsed.Seconds(),
-		Retries: r.Retries, Source: sourceOf(&r.Model),
+		Retries: r.Retries, Source: sourceOf(&r.Model), To: r.To,
 	}
 	return p.result(doc, func() error { return p.nameLine(r.Name, r.Digest) })
 }

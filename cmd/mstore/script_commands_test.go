@@ -130,3 +130,11 @@ func printable(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 }
+
+// expand FROM TO copies a file with the variables in it replaced by their values.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: expand FROM TO")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}

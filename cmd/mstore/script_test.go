@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 				"interrupt": interrupt,
 				"schema":    schemas.command,
 				"noise":     noise,
+				"expand":    expand,
 				"flip":      flip,
 				"printable": printable,
 				"onatty":    onTTY,
