@@ -70,7 +70,10 @@ func New(base *http.Client, trusted []string) *http.Client {
 	}
 	return &http.Client{
 		Transport: &guard{next: next, trusted: trusted},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if !SameOrigin(req.URL, via[0].URL) { // Go takes it along to other ports and to subdomains
+				req.Header.Del("Authorization")
+			}
 			if len(via) > maxRedirects {
 				return fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
 			}

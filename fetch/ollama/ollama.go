@@ -53,20 +53,7 @@ func New(opts Options) *Client {
 	if opts.UserAgent == "" {
 		opts.UserAgent = "mstore"
 	}
-	return &Client{opts: opts, http: stripped(guard.New(opts.HTTP, nil))}
-}
-
-// stripped makes redirects of a client leave a token behind that is for another server. Go itself takes it along to
-// other ports and to subdomains.
-func stripped(c *http.Client) *http.Client {
-	check := c.CheckRedirect
-	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if !guard.SameOrigin(req.URL, via[0].URL) {
-			req.Header.Del("Authorization")
-		}
-		return check(req, via)
-	}
-	return c
+	return &Client{opts: opts, http: guard.New(opts.HTTP, nil)}
 }
 
 // Close closes the connections that nobody uses. The client can be used on.

@@ -40,15 +40,7 @@ func New(opts Options) *Client {
 	if opts.UserAgent == "" {
 		opts.UserAgent = "mstore"
 	}
-	c := guard.New(opts.HTTP, nil)
-	check := c.CheckRedirect
-	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if !guard.SameOrigin(req.URL, via[0].URL) { // Go takes it along to other ports and to subdomains
-			req.Header.Del("Authorization")
-		}
-		return check(req, via)
-	}
-	return &Client{opts: opts, http: c}
+	return &Client{opts: opts, http: guard.New(opts.HTTP, nil)}
 }
 
 // Close closes the connections that nobody uses. The client can be used on.
