@@ -19,8 +19,6 @@ const (
 	// leastWindow is how far beyond the front a range may begin.
 	leastWindow = 32 << 20
 
-	// leastSplit is the least that is taken over from a span that is not stalled.
-	leastSplit = 512 << 10
 	// stalled is how long nothing may come before another connection is tried; it doubles with each try.
 	stalled = 2 * time.Second
 )
@@ -157,10 +155,7 @@ func (r *run) victim(p *peer, now time.Time) *span {
 		}
 		pos, end := s.bounds()
 		_, speed, _ := s.pace(now)
-		if end-pos < 2*leastSplit || speed == 0 {
-			continue
-		}
-		if takes := float64(end-pos) / speed; takes > longest {
+		if takes := float64(end-pos) / speed; speed > 0 && takes > longest {
 			worst, longest = s, takes
 		}
 	}
@@ -191,7 +186,8 @@ func (r *run) takeOver(p *peer, now time.Time) *span {
 		if mine <= 0 {
 			mine = theirs
 		}
-		at += max(leastSplit, min(end-at-leastSplit, int64(float64(end-at)*theirs/(theirs+mine))))
+		share, coming := int64(float64(end-at)*theirs/(theirs+mine)), int64(theirs*batchAge.Seconds())
+		at += max(share, min((end-at)/2, coming))
 	}
 	from, to := s.cut(at)
 	if from == to {
