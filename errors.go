@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"syscall"
 
 	"github.com/mstore/mstore/blobstore"
@@ -59,6 +60,14 @@ var (
 	errOffline    = errors.New("offline")
 	errHubOffline = fmt.Errorf("the hub is not to be asked: %w", errOffline)
 )
+
+// elsewhere is an error of a pull from another world than the store's own.
+type elsewhere struct {
+	world world
+	error
+}
+
+func (e *elsewhere) Unwrap() error { return e.error }
 
 // classified is an error with its class.
 type classified struct {
@@ -120,7 +129,9 @@ var rules = []rule{
 	{ErrStorage, isStorage},
 	{ErrAuthentication, isAny(source.ErrAuth, guard.ErrUntrusted)},
 	{ErrNotFound, isAny(source.ErrNotFound)},
-	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath, source.ErrReference,
+	{ErrUsage, isAny(source.ErrReference, source.ErrPattern)},
+	{ErrVerification, at(manifest.ErrUnsafePath, inHub)}, // which nobody has typed
+	{ErrUsage, isAny(key.ErrInvalid, tags.ErrName, manifest.ErrPlatform, manifest.ErrUnsafePath,
 		export.ErrExists, export.ErrMode, export.ErrLayout, fetch.ErrLocalMode)},
 	{ErrNotFound, isAny(manifest.ErrNoPlatform, fs.ErrNotExist)},
 	{ErrBusy, isAny(tags.ErrMoved, syscall.ETXTBSY, syscall.EBUSY)},
@@ -137,6 +148,17 @@ func isAny(targets ...error) func(error) bool {
 		}
 		return false
 	}
+}
+
+// at matches an error of one of some worlds.
+func at(target error, worlds ...world) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) && isFrom(err, worlds...) }
+}
+
+// isFrom tells whether an error came from one of some worlds.
+func isFrom(err error, worlds ...world) bool {
+	e, ok := errors.AsType[*elsewhere](err)
+	return ok && slices.Contains(worlds, e.world)
 }
 
 func isStorage(err error) bool {
@@ -194,20 +216,30 @@ var hints = []hint{
 	{isAny(tags.ErrUnreadable), "look at that file; remove it if it is no tag, or run `mstore rm` with the tag's name"},
 	{isAny(gc.ErrUnreadable, blobstore.ErrNotFound, blobstore.ErrCorrupt), "`mstore verify --repair` mends what the store has lost"},
 	{isAny(blobstore.ErrWithheld, blobstore.ErrRefused), "look at the report in the store's quarantine folder"},
-	{isAny(fetch.ErrPinned), "ask for the digest that you want: NAME@sha256:..."},
+	{isAny(fetch.ErrPinned), "what is there is another by now: ask for its digest, or for a reference that has yours still"},
 	{isAny(syscall.ENOSPC, syscall.EDQUOT), "free some space: `mstore rm` a model, then `mstore gc`; what was fetched is kept and resumed"},
 	{isAny(syscall.EROFS), "the store's file system is read-only: name another store with --store"},
 	{isAny(fs.ErrPermission), "check who owns the folder, or name another store with --store"},
 	{isAny(errHubOffline), "run again without HF_HUB_OFFLINE"},
 	{isAny(errOffline), "run again without --offline"},
+	{at(source.ErrAuth, inHub), "put a token that may read it into HF_TOKEN; the terms of a gated model have to be accepted on its page first"},
+	{at(source.ErrAuth, inOllama), "add the key ~/.ollama/id_ed25519.pub, which `ollama` makes, to an account that may do this"},
+	{at(source.ErrAuth, onWeb), "put name and password into the URL, https://NAME:PASSWORD@HOST/..., which is kept without them"},
 	{isAny(source.ErrAuth), "run `mstore login REGISTRY`, or check that your account may do this"},
+	{at(source.ErrProtocol, onWeb), "open the URL in a browser, and look for a link to the file itself"},
 	{isAny(source.ErrProtocol), "check the host: what answers there does not speak the protocol of this reference"},
 	{isAny(manifest.ErrNoPlatform), "name one of these with --platform, or a manifest of the index by its digest: NAME@sha256:..."},
 	{isAny(export.ErrExists), "name another folder, or remove what is in the way"},
 	{isAny(export.ErrLayout), "give the model a name that fits with `mstore tag`, or choose another --layout"},
+	{isAny(source.ErrNoneTaken), "look at the patterns: a * stops at a slash, and *.gguf is in every folder"},
+	{at(source.ErrNotFound, inHub), "check the name, the revision and the file; what is private is shown to a token in HF_TOKEN"},
+	{at(source.ErrNotFound, inOllama), "check the model and the tag"},
+	{at(source.ErrNotFound, onWeb), "check the URL"},
+	{at(manifest.ErrUnsafePath, inHub), "such a model is not stored; --exclude leaves out files that are not needed"},
 	{isAny(source.ErrNotFound), "check the repository and the tag"},
 	{isNotFound, "`mstore list` shows what is in the store"},
 	{isAny(blobstore.ErrMismatch), "wrong bytes are never stored; where the store itself is damaged, `mstore verify --repair` mends it"},
+	{func(err error) bool { return isTLS(err) && isFrom(err, onWeb) }, "write http:// if the server speaks no TLS, or make its certificate known to this machine"},
 	{isTLS, "use --plain-http if the registry speaks no TLS, or make its certificate known to this machine"},
 	{isNetwork, "check the host and the connection; the same command resumes what was fetched"},
 	{isAny(local.ErrNotFound), "`oras repo tags --oci-layout DIR` or a look into DIR/index.json shows what is there"},

@@ -144,7 +144,7 @@ func (s *Store) pull(ctx context.Context, puller *fetch.Puller, p *pullPlan, sta
 	} else {
 		got, err := puller.Pull(ctx, p.src, p.ref, p.have, p.options)
 		if err != nil {
-			return nil, err
+			return nil, &elsewhere{p.world, err}
 		}
 		r = s.pulled(got, start)
 	}

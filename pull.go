@@ -101,6 +101,7 @@ func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (*Pulled, e
 
 // pullPlan is a pull that was understood.
 type pullPlan struct {
+	world   world
 	src     source.Source // nil: only the store can have it
 	ref     string        // for the source
 	typed   string
@@ -120,7 +121,9 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 	}}
 	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
 	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
-		p.ref = tag.Source.Reference
+		if ref, err := parseReference(typed); err != nil || ref.world != onWeb { // a URL may say more than is kept: a password, a digest
+			p.ref = tag.Source.Reference
+		}
 		o.Platform = cmp.Or(o.Platform, tag.Source.Platform)
 		if p.options.Source.Filter() == "" {
 			p.options.Source.SetFilter(tag.Source.Filter)
@@ -173,7 +176,7 @@ func (s *Store) choose(p *pullPlan) error {
 	if err != nil {
 		return err
 	}
-	p.ref = ref.rest
+	p.world, p.ref = ref.world, ref.rest
 	p.src = s.sources.of(ref.world)
 	p.offline = s.offline(ref.world)
 	if p.options.As == "" {

@@ -37,7 +37,11 @@ func narrow(model *source.Model, opts source.Options) error {
 		}
 	}
 	if len(taken) == 0 {
-		return fmt.Errorf("%w: none of the %d files of %s is taken", source.ErrNotFound, len(model.Files), model.Reference)
+		paths := make([]string, 0, len(model.Files))
+		for _, f := range model.Files {
+			paths = append(paths, f.Path)
+		}
+		return source.NoneTaken(model.Reference, paths)
 	}
 	model.Files = taken
 	return nil

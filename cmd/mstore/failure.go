@@ -100,7 +100,8 @@ func (e *advised) Unwrap() error { return e.cause }
 
 // about says what was under way when an error came that does not.
 func about(doing, what string, err error) error {
-	if strings.Contains(err.Error(), what) || classOf(err) == mstore.ErrInterrupted {
+	_, bare, _ := strings.Cut(what, "://") // most sources say it without
+	if strings.Contains(err.Error(), what) || bare != "" && strings.Contains(err.Error(), bare) || classOf(err) == mstore.ErrInterrupted {
 		return err
 	}
 	return fmt.Errorf("%s %s: %w", doing, what, err)

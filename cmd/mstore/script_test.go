@@ -9,6 +9,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mstore/mstore/internal/hubtest"
+	"github.com/mstore/mstore/internal/ollamatest"
 	"github.com/mstore/mstore/internal/registrytest"
 )
 
@@ -36,6 +38,8 @@ func TestScripts(t *testing.T) {
 				env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, "docker"))
 				env.Setenv("MODEL", model)
 				env.Values[slowKey{}] = newSlow()
+				env.Values[hubKey{}], env.Values[ollamaKey{}] = &holder[hubtest.Hub]{}, &holder[ollamatest.Registry]{}
+				env.Values[webKey{}], env.Values[askedKey{}] = &website{content: gguf}, make(map[string]*counted)
 				return os.MkdirAll(filepath.Join(env.WorkDir, "docker"), 0o700)
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -43,6 +47,10 @@ func TestScripts(t *testing.T) {
 				"registry":  startRegistry(registry),
 				"server":    startServer,
 				"slow":      slow,
+				"hub":       hub,
+				"ollama":    ollama(t),
+				"web":       web,
+				"asked":     asked,
 				"interrupt": interrupt,
 				"schema":    schemas.command,
 				"noise":     noise,

@@ -24,9 +24,17 @@ func (r *repository) choose(all []entry, ref Reference, opts source.Options) (ch
 		taken = r.oneQuant(r.oneFormat(taken))
 	}
 	if err == nil && len(taken) == 0 {
-		err = fmt.Errorf("%s: %w: of its %d files at revision %q none is taken", r, source.ErrNotFound, len(all), r.revision)
+		err = source.NoneTaken(r.String(), pathsOf(all))
 	}
 	return taken, err
+}
+
+func pathsOf(entries []entry) []string {
+	paths := make([]string, 0, len(entries))
+	for _, e := range entries {
+		paths = append(paths, e.Path)
+	}
+	return paths
 }
 
 // selected is what a selector asks for.

@@ -142,8 +142,8 @@ func TestIncludeAndExclude(t *testing.T) {
 		t.Errorf("nothing is taken: %v, want ErrNotFound", err)
 	}
 	_, err = client(t, h).Resolve(t.Context(), id, source.Options{Include: []string{"[a"}})
-	if !errors.Is(err, source.ErrReference) {
-		t.Errorf("a bad pattern: %v, want ErrReference", err)
+	if !errors.Is(err, source.ErrPattern) {
+		t.Errorf("a bad pattern: %v, want ErrPattern", err)
 	}
 }
 

@@ -7,6 +7,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -21,6 +22,10 @@ var (
 	ErrReference = errors.New("not a reference")
 	// ErrNotFound reports that a source has no such model, revision, tag or file, or does not show it.
 	ErrNotFound = errors.New("not found")
+	// ErrNoneTaken is the ErrNotFound of a model that has files, of which Include and Exclude leave none.
+	ErrNoneTaken = fmt.Errorf("%w: the patterns take none of its files", ErrNotFound)
+	// ErrPattern reports a text that is no pattern for file names.
+	ErrPattern = errors.New("no pattern for file names")
 	// ErrAuth reports that a source refuses who is asking. Its text says whether credentials were sent.
 	ErrAuth = errors.New("access refused")
 	// ErrProtocol reports a server that answers, but not as one of its world does: a web page, another service.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/mstore/mstore/fetch/transfer"
 )
 
 // Takes tells whether a file of a model is taken: it matches one of Include, where there are any, and none of Exclude.
@@ -15,12 +17,12 @@ func (o Options) Takes(file string) bool {
 	return (len(o.Include) == 0 || anyMatches(o.Include, file)) && !anyMatches(o.Exclude, file)
 }
 
-// CheckPatterns fails with ErrReference where a pattern of Include or Exclude is none.
+// CheckPatterns fails with ErrPattern where a pattern of Include or Exclude is none.
 func (o Options) CheckPatterns() error {
 	for _, list := range [][]string{o.Include, o.Exclude} {
 		for _, p := range list {
 			if _, err := path.Match(p, ""); err != nil || p == "" || strings.Contains(p, "\n") {
-				return fmt.Errorf("%w: %q is no pattern for file names", ErrReference, p)
+				return fmt.Errorf("%q is %w", p, ErrPattern)
 			}
 		}
 	}
@@ -37,6 +39,19 @@ func (o Options) Filter() string {
 		lines = append(lines, "-"+p)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// NoneTaken is ErrNoneTaken of a model, with the names of the files that there are, as many as a sentence bears.
+func NoneTaken(model string, files []string) error {
+	const most = 10
+	names, more := make([]string, 0, most), ""
+	if n := len(files) - most; n > 0 {
+		files, more = files[:most], fmt.Sprintf(" and %d more", n)
+	}
+	for _, f := range files {
+		names = append(names, transfer.Clean(f))
+	}
+	return fmt.Errorf("%s: %w, which are %s%s", model, ErrNoneTaken, strings.Join(names, ", "), more)
 }
 
 // SetFilter sets Include and Exclude to what Filter wrote.

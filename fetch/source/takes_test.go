@@ -43,7 +43,7 @@ func TestTakes(t *testing.T) {
 func TestCheckPatterns(t *testing.T) {
 	for pattern, ok := range map[string]bool{"*.gguf": true, "a/**": true, "[a": false, "": false, "a[]b": false, "a\nb": false} {
 		for _, o := range []source.Options{{Include: []string{pattern}}, {Exclude: []string{pattern}}} {
-			if err := o.CheckPatterns(); (err == nil) != ok || err != nil && !errors.Is(err, source.ErrReference) {
+			if err := o.CheckPatterns(); (err == nil) != ok || err != nil && !errors.Is(err, source.ErrPattern) {
 				t.Errorf("CheckPatterns(%q) = %v", pattern, err)
 			}
 		}
