@@ -94,6 +94,9 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 		if err := r.write(buf[:keep], off); err != nil {
 			return &sinkError{fmt.Errorf("write at %d: %w", off, err)}
 		}
+		if err := r.engine.Throttle(ctx, got); err != nil { // the last bytes too: many small blobs are nothing but last bytes
+			return err
+		}
 		switch pos, end := s.bounds(); {
 		case pos == end && readErr == nil && end < s.asked && r.more(ctx, s):
 		case pos == end:
@@ -102,9 +105,6 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 			return nil
 		case readErr != nil:
 			return interrupted(readErr, pos)
-		}
-		if err := r.engine.Throttle(ctx, got); err != nil {
-			return err
 		}
 	}
 }
