@@ -240,7 +240,7 @@ func TestHints(t *testing.T) {
 		{&mstore.NotFoundError{Name: "m"}, "mstore list"},
 		{context.DeadlineExceeded, "resumes"},
 		{x509.UnknownAuthorityError{}, "certificate"},
-		{fetch.ErrPinned, "@sha256"},
+		{fetch.ErrPinned, "its digest"},
 		{context.Canceled, ""},
 		{errors.New("who knows"), ""},
 	} {

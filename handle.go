@@ -136,12 +136,15 @@ func (s *Store) runPull(ctx context.Context, h *Pull, p *pullPlan, work *working
 
 func (s *Store) pull(ctx context.Context, puller *fetch.Puller, p *pullPlan, start time.Time) (*Pulled, error) {
 	var r *Pulled
-	if p.offline != nil || p.src == nil {
-		var err error
-		if r, err = s.present(p, start); err != nil {
-			return nil, err
-		}
-	} else {
+	var err error
+	fromStore := p.offline != nil || p.src == nil
+	if fromStore || p.pinned {
+		r, err = s.present(p, start)
+	}
+	switch {
+	case fromStore && err != nil:
+		return nil, err
+	case r == nil:
 		got, err := puller.Pull(ctx, p.src, p.ref, p.have, p.options)
 		if err != nil {
 			return nil, &elsewhere{p.world, err}

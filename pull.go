@@ -105,6 +105,7 @@ type pullPlan struct {
 	src     source.Source // nil: only the store can have it
 	ref     string        // for the source
 	typed   string
+	pinned  bool      // a digest was typed, which the store has: nobody has to be asked
 	offline error     // why the source must not be asked; nil: it may be
 	have    *tags.Tag // what the name means now
 	options fetch.Options
@@ -121,9 +122,7 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 	}}
 	// A name that is in the store wins: it is pulled from where it came. What was imported is here, and that is all.
 	if tag, err := s.lookup(typed); err == nil && comesFromElsewhere(tag) {
-		if ref, err := parseReference(typed); err != nil || ref.world != onWeb { // a URL may say more than is kept: a password, a digest
-			p.ref = tag.Source.Reference
-		}
+		p.askAgain(tag)
 		o.Platform = cmp.Or(o.Platform, tag.Source.Platform)
 		if p.options.Source.Filter() == "" {
 			p.options.Source.SetFilter(tag.Source.Filter)
@@ -140,6 +139,20 @@ func (s *Store) planPull(typed string, o PullOptions) (*pullPlan, error) {
 		return nil, err
 	}
 	return p, s.choose(p)
+}
+
+// askAgain makes what was typed, a name of the tag, the reference that it came from. What was typed stays where it is
+// that already and differs in a digest, or is a URL, which may have a password in it that is not kept.
+func (p *pullPlan) askAgain(tag tags.Tag) {
+	name, pin, _ := parseName(p.typed) // which a URL need not be
+	p.pinned = pin != ""
+	p.options.Digest = cmp.Or(p.options.Digest, pin)
+	ref, err := parseReference(p.typed)
+	from, _, _ := strings.Cut(strings.TrimPrefix(tag.Source.Reference, "oci://"), "@")
+	if err == nil && (ref.world == onWeb || ref.world == inRegistry && from == name) {
+		return
+	}
+	p.ref = tag.Source.Reference
 }
 
 // narrow reads those of the options that can be wrong.
