@@ -24,7 +24,7 @@ type Outcome struct {
 // it and those before it are known. Leaving the loop, or the end of ctx, cancels what is under way, and waits for that.
 func (s *Store) PullAll(ctx context.Context, all []Request) iter.Seq[Outcome] {
 	return func(yield func(Outcome) bool) {
-		ctx, cancel := context.WithCancel(ctx)
+		within, cancel := context.WithCancel(ctx)
 		outcomes := make([]chan Outcome, len(all))
 		next := make(chan int, len(all))
 		for i := range all {
@@ -40,7 +40,7 @@ func (s *Store) PullAll(ctx context.Context, all []Request) iter.Seq[Outcome] {
 		for range min(modelsAtOnce, len(all)) {
 			workers.Go(func() {
 				for i := range next {
-					p, err := s.Pull(ctx, all[i].Reference, all[i].PullOptions)
+					p, err := s.Pull(within, all[i].Reference, all[i].PullOptions)
 					outcomes[i] <- Outcome{all[i], p, err}
 				}
 			})

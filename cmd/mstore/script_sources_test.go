@@ -105,6 +105,7 @@ type holder[T any] struct{ it *T }
 
 // ollama start|update: a registry of Ollama's models, whose host and port is $OLLAMA then; it has library/tiny.
 func ollama(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	t.Helper()
 	return func(ts *testscript.TestScript, _ bool, args []string) {
 		h, _ := ts.Value(ollamaKey{}).(*holder[ollamatest.Registry])
 		switch args[0] {
