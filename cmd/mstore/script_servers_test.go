@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -70,8 +71,9 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 
 // slowServer stands before a registry, and while it is stuck lets only the first part of large blobs through.
 type slowServer struct {
-	stalled chan struct{} // closed when a blob has stalled
-	once    sync.Once
+	stalled  chan struct{} // closed when a blob has stalled
+	released chan struct{} // closed by release
+	once     sync.Once
 
 	mu    sync.Mutex
 	stuck bool
@@ -82,10 +84,11 @@ type slowServer struct {
 type slowKey struct{}
 
 func newSlow() *slowServer {
-	return &slowServer{stalled: make(chan struct{}), stuck: true, left: enough}
+	return &slowServer{stalled: make(chan struct{}), released: make(chan struct{}), stuck: true, left: enough}
 }
 
-// slow start|release: $SLOW is a way to $REGISTRY on which large blobs stop halfway, until release.
+// slow start|wait|release [DURATION]: $SLOW is a way to $REGISTRY on which large blobs stop halfway, which wait waits for,
+// until release, at once or a while later.
 func slow(ts *testscript.TestScript, _ bool, args []string) {
 	s, _ := ts.Value(slowKey{}).(*slowServer)
 	switch args[0] {
@@ -93,11 +96,28 @@ func slow(ts *testscript.TestScript, _ bool, args []string) {
 		server := httptest.NewServer(s.before(ts.Getenv("REGISTRY")))
 		ts.Defer(server.Close)
 		ts.Setenv("SLOW", strings.TrimPrefix(server.URL, "http://"))
+	case "wait":
+		<-s.stalled
 	case "release":
-		s.mu.Lock()
-		s.stuck = false
-		s.mu.Unlock()
+		var later time.Duration
+		if len(args) > 1 {
+			var err error
+			later, err = time.ParseDuration(args[1])
+			ts.Check(err)
+		}
+		if later == 0 {
+			s.release()
+		} else {
+			time.AfterFunc(later, s.release)
+		}
 	}
+}
+
+func (s *slowServer) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = false
+	close(s.released)
 }
 
 // enough is how much of large blobs comes before they stop: more than any store keeps in memory.
@@ -139,8 +159,12 @@ func (b *stalling) Read(p []byte) (int, error) {
 	n := b.server.pass(len(p))
 	if n == 0 && len(p) > 0 {
 		b.server.once.Do(func() { close(b.server.stalled) })
-		<-b.ctx.Done()
-		return 0, b.ctx.Err()
+		select {
+		case <-b.server.released:
+			n = len(p)
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
 	}
 	return b.ReadCloser.Read(p[:n])
 }

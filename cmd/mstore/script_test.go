@@ -54,10 +54,12 @@ func TestScripts(t *testing.T) {
 				"interrupt": interrupt,
 				"schema":    schemas.command,
 				"noise":     noise,
+				"files":     files,
 				"expand":    expand,
 				"flip":      flip,
 				"printable": printable,
 				"onatty":    onTTY,
+				"steady":    steady,
 			},
 		})
 	})
