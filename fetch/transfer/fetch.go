@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	// batch is how much is gathered before it is written: TLS gives 16 KiB at a time.
-	batch = 256 << 10
+	// leastBatch and mostBatch are how much is gathered before it is written: TLS gives 16 KiB at a time. Between them it
+	// is what comes in batchTime, because what was gathered and not written is lost with the process.
+	leastBatch = 8 << 10
+	mostBatch  = 256 << 10
+	batchTime  = time.Millisecond
 	// batchAge is how long a byte may wait for others to be written with it.
 	batchAge = 100 * time.Millisecond
 	// floor is the speed under which a try is given up, over a window of half the stall time. It is far under the
@@ -87,7 +90,7 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 		if want == 0 {
 			return nil
 		}
-		got, readErr := fill(src, buf[:want])
+		got, readErr := fill(src, buf[:want], s.batch(time.Now()))
 		off, keep := s.claim(got)
 		r.meter.add(0, got-keep)
 		s.peer.lane.came(got)
@@ -147,9 +150,15 @@ func (r *run) skip(src io.Reader, buf []byte, n int64) error {
 	return nil
 }
 
+// batch is how much of the span to gather before it is written.
+func (s *span) batch(now time.Time) int {
+	_, speed, _ := s.pace(now)
+	return int(min(mostBatch, max(leastBatch, speed*batchTime.Seconds())))
+}
+
 // fill reads until buf is worth writing: a batch is in it, its first byte has waited long enough, or src has failed.
 // Bytes and an error may come together.
-func fill(src io.Reader, buf []byte) (n int, err error) {
+func fill(src io.Reader, buf []byte, batch int) (n int, err error) {
 	var first time.Time
 	for n < min(len(buf), batch) {
 		got, err := src.Read(buf[n:])
