@@ -230,4 +230,3 @@ func newCertificate(t *testing.T, hosts []string) (cert tls.Certificate, file st
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
-
