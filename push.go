@@ -215,7 +215,7 @@ func (p *push) retry(attempt int, wait time.Duration, err error) {
 	p.pushed.Retries++
 	p.mu.Unlock()
 	p.store.log.Debug("a request of a push is tried again", "attempt", attempt, "wait", wait, "error", err)
-	p.emit(Event{Kind: fetch.Retry, Wait: wait, Err: err})
+	p.emit(Event{Kind: fetch.Retry, Attempt: attempt, Wait: wait, Err: err})
 }
 
 func (p *push) emit(e Event) {

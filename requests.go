@@ -161,13 +161,15 @@ func (w *working) keep() error {
 
 // end ends the work. What is done is forgotten.
 func (w *working) end(done bool) error {
-	var err error
-	if done {
-		if err = os.Remove(w.path); errors.Is(err, fs.ErrNotExist) { // somebody else was at the same
-			err = nil
-		}
+	err := w.lock.Release() // before: Windows removes no file that is open
+	if !done {
+		return err
 	}
-	return errors.Join(err, w.lock.Release())
+	gone := os.Remove(w.path)
+	if errors.Is(gone, fs.ErrNotExist) { // somebody else was at the same
+		gone = nil
+	}
+	return errors.Join(err, gone)
 }
 
 // read reads one file. What is no request is fs.ErrNotExist too.
