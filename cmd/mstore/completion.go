@@ -43,6 +43,11 @@ func (p *program) completionCommand() *cli.Command {
 	}
 }
 
+// beginnings are those of references that have one.
+func beginnings() []string {
+	return []string{"hf://", "hf.co/", "ollama://", "https://", "oci://", "oci-layout:", "file:"}
+}
+
 func shells() []string { return []string{"bash", "zsh", "fish"} }
 
 func (p *program) wordsCommand() *cli.Command {
@@ -119,6 +124,11 @@ func operandValues(g *grammar, l *line, models func(store string) []string) []st
 	switch all[i].name {
 	case "NAME":
 		return models(l.value(storeName))
+	case "REF":
+		if !all[i].many { // where push sends to
+			return nil
+		}
+		return append(models(l.value(storeName)), beginnings()...)
 	case "SHELL":
 		return shells()
 	case "COMMAND":

@@ -41,7 +41,12 @@ func appHelp(app *cli.App) string {
 	b.WriteString("\nflags of every command, anywhere on the line:\n")
 	b.WriteString(columns(flagRows(app.Flags)))
 	b.WriteString(`
-references: host/repository[:tag][@sha256:...], oci://..., file:PATH, oci-layout:DIR[:tag], or a name in the store
+references: host/repository[:tag][@sha256:...] or oci://...   an OCI registry
+            hf://org/name[@revision], hf.co/org/name[:quant]  the Hugging Face Hub (HF_ENDPOINT, HF_TOKEN)
+            ollama://[namespace/]name[:tag]                   Ollama's registry
+            https://host/path/file[#sha256=...]               one file
+            file:PATH, oci-layout:DIR[:tag]                   on this machine
+            NAME[:TAG]                                        a model in the store; pull asks where it came from
 exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 verification, 5 quarantined, 6 network, 7 authentication,
             8 storage, 9 busy, 130 interrupted; with several models, the highest
 

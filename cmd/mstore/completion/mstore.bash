@@ -7,6 +7,8 @@ _mstore() {
 	cur=${words[${#words[@]} - 1]}
 	local IFS=$'\n'
 	COMPREPLY=($(mstore __complete -- "${words[@]:1}" 2>/dev/null))
+	# What is only the beginning of a reference has no blank behind it.
+	[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[/:] ]] && compopt -o nospace 2>/dev/null
 	# bash replaces only what follows the last of its own word breaks.
 	if [[ $cur == *[:=]* ]]; then
 		local done=${cur%"${cur##*[:=]}"} i
