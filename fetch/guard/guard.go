@@ -66,6 +66,7 @@ func New(base *http.Client, trusted []string) *http.Client {
 		t.TLSHandshakeTimeout = handshakeTimeout
 		t.IdleConnTimeout = idleTimeout
 		t.DialContext = guardDial(t.DialContext, t.Proxy)
+		t.OnProxyConnectResponse = judgeConnect
 		next = t
 	}
 	return &http.Client{
@@ -80,6 +81,14 @@ func New(base *http.Client, trusted []string) *http.Client {
 			return nil
 		},
 	}
+}
+
+// judgeConnect makes an error of a proxy that opens no tunnel, whose answer net/http would make a bare text of.
+func judgeConnect(_ context.Context, proxy *url.URL, req *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &transfer.StatusError{Method: req.Method, URL: transfer.RedactURL(proxy), Status: resp.StatusCode}
 }
 
 // guard is the transport that knows for which server a request is made.

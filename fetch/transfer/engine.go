@@ -83,10 +83,9 @@ func (e *Engine) Throttle(ctx context.Context, n int) error {
 	}
 	for n > 0 {
 		piece := min(n, e.rate.Burst())
-		if err := e.rate.WaitN(ctx, piece); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
+		turn := e.rate.ReserveN(time.Now(), piece)
+		if err := sleep(ctx, turn.Delay()); err != nil {
+			turn.Cancel()
 			return err
 		}
 		n -= piece

@@ -30,19 +30,27 @@ type span struct {
 	end  int64 // negative when not known
 	got  int64 // bytes that came
 	last time.Time
+
+	away  time.Time     // since when the goroutine does not wait for the server, but writes or keeps to a rate; else zero
+	spent time.Duration // how long that was before
 }
 
-// want is how many bytes to read next, at most n: 0 when the span has all.
+// want is how many bytes to read next, at most n: 0 when the span has all. The server's time begins to count.
 func (s *span) want(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now := time.Now(); !s.away.IsZero() {
+		s.spent += now.Sub(s.away)
+		s.last, s.away = now, time.Time{}
+	}
 	if s.end < 0 {
 		return n
 	}
 	return int(min(int64(n), s.end-s.pos))
 }
 
-// claim takes n bytes that came: the first keep of them belong at off, and the rest is somebody else's by now.
+// claim takes n bytes that came: the first keep of them belong at off, and the rest is somebody else's by now. The
+// server's time does not count until want is called.
 func (s *span) claim(n int) (off int64, keep int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,9 +60,7 @@ func (s *span) claim(n int) (off int64, keep int) {
 	}
 	s.pos += int64(keep)
 	s.got += int64(n)
-	if n > 0 {
-		s.last = time.Now()
-	}
+	s.away = time.Now()
 	return off, keep
 }
 
@@ -72,14 +78,20 @@ func (s *span) bounds() (pos, end int64) {
 	return s.pos, s.end
 }
 
-// pace is what came, how fast, and how long nothing has come.
+// pace is what came, how fast the server was with it, and how long nothing has come from it that was waited for.
 func (s *span) pace(now time.Time) (got int64, speed float64, idle time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if took := now.Sub(s.began).Seconds(); took > 0 {
-		speed = float64(s.got) / took
+	took := now.Sub(s.began) - s.spent
+	if s.away.IsZero() {
+		idle = now.Sub(s.last)
+	} else {
+		took -= now.Sub(s.away)
 	}
-	return s.got, speed, now.Sub(s.last)
+	if took > 0 {
+		speed = float64(s.got) / took.Seconds()
+	}
+	return s.got, speed, idle
 }
 
 // cut takes what follows at away, and tells what that was: nothing when the span has gone past it.
