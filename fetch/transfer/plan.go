@@ -150,10 +150,13 @@ func (r *run) victim(p *peer, now time.Time) *span {
 	var worst *span
 	longest := (100*time.Millisecond + 4*latency).Seconds() //nolint:mnd // what a new request costs, and then some
 	for _, s := range r.spans {
+		pos, end := s.bounds()
+		if pos == end { // it is about to end
+			continue
+		}
 		if s.stalled(now) {
 			return s
 		}
-		pos, end := s.bounds()
 		_, speed, _ := s.pace(now)
 		if takes := float64(end-pos) / speed; speed > 0 && takes > longest {
 			worst, longest = s, takes
@@ -193,7 +196,7 @@ func (r *run) takeOver(p *peer, now time.Time) *span {
 	if from == to {
 		return nil
 	}
-	if dead {
+	if pos, rest := s.bounds(); pos == rest { // whether it is dead, or had a byte to go
 		s.cancel(errTaken)
 	}
 	r.stats.Takeovers++
