@@ -82,7 +82,7 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 	}
 	buf := r.engine.getBuffer()
 	defer r.engine.putBuffer(buf)
-	if err := r.skip(src, buf, pos-answer.At); err != nil {
+	if err := r.skip(ctx, src, buf, pos-answer.At); err != nil {
 		return err
 	}
 	for {
@@ -138,13 +138,16 @@ func (r *run) write(p []byte, off int64) error {
 }
 
 // skip throws n bytes away: the sink has them.
-func (r *run) skip(src io.Reader, buf []byte, n int64) error {
+func (r *run) skip(ctx context.Context, src io.Reader, buf []byte, n int64) error {
 	for n > 0 {
 		got, err := src.Read(buf[:min(int64(len(buf)), n)])
 		n -= int64(got)
 		r.meter.add(0, got)
 		if err != nil && n > 0 {
 			return interrupted(err, 0)
+		}
+		if err := r.engine.Throttle(ctx, got); err != nil {
+			return err
 		}
 	}
 	return nil
