@@ -58,8 +58,9 @@ bench: build tools $(TOOLS)/bench.stamp ## measure beside the peers and print ta
 	@$(GO) build -o $(TOOLS)/bench ./internal/bench
 	@$(TOOLS)/bench $(BENCH)
 
-interop: tools ## hundreds of megabytes through real foreign clients and registries; gc's model in millions of states
+interop: tools ## hundreds of megabytes through real foreign clients, registries and twenty kills; gc's model in millions of states
 	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run Interop ./internal/interop
+	MSTORE_INTEROP=large $(GO) test -count=1 -v -run Interop .
 	MSTORE_MODELCHECK=large $(GO) test -count=1 -run 'TestModel' ./gc
 
 ci: ## what CI runs: cheapest failure first, the tests last

@@ -88,14 +88,16 @@ func ingested(t *testing.T, dir string) (n int64) {
 }
 
 // anHourLater makes what lies unfinished in a store old when the test ends. A process that was killed before it had
-// said whose an ingest is leaves a folder that nobody dares to remove before.
+// said whose an ingest or a lease is leaves what nobody dares to remove before.
 func anHourLater(t *testing.T, s *mstore.Store) {
 	t.Helper()
 	t.Cleanup(func() {
 		then := time.Now().Add(-2 * time.Hour)
-		_ = filepath.WalkDir(filepath.Join(s.Dir(), "ingest"), func(path string, _ fs.DirEntry, err error) error {
-			return errs(err, os.Chtimes(path, then, then))
-		})
+		for _, dir := range []string{"ingest", "leases"} {
+			_ = filepath.WalkDir(filepath.Join(s.Dir(), dir), func(path string, _ fs.DirEntry, err error) error {
+				return errs(err, os.Chtimes(path, then, then))
+			})
+		}
 	})
 }
 

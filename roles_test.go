@@ -5,20 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/mstore/mstore"
+	"github.com/mstore/mstore/fetch"
 )
 
 // roleArgs is what a child process is told.
 type roleArgs struct {
 	Dir, Ref, As string
 	Paths        []string
+	Connections  int // of a pull, in all; 0: the default
+	Jobs         int // of a pull
 }
 
 // roles are what child processes do. They end without closing anything, as processes do.
 var roles = map[string]func(ctx context.Context, a roleArgs) (any, error){
 	"pull":    pullRole,
+	"watch":   watchRole,
 	"push":    pushRole,
 	"import":  importRole,
 	"collect": collectRole,
@@ -27,11 +35,45 @@ var roles = map[string]func(ctx context.Context, a roleArgs) (any, error){
 }
 
 func pullRole(ctx context.Context, a roleArgs) (any, error) {
-	s, err := mstore.Open(a.Dir, quiet())
+	s, err := mstore.Open(a.Dir, limited(a))
 	if err != nil {
 		return nil, err
 	}
-	return s.Pull(ctx, a.Ref, mstore.PullOptions{As: a.As})
+	return s.Pull(ctx, a.Ref, mstore.PullOptions{As: a.As, Jobs: a.Jobs})
+}
+
+func limited(a roleArgs) mstore.Options {
+	o := quiet()
+	o.Limits.Connections = a.Connections
+	return o
+}
+
+// watching is what watchRole prints.
+type watching struct {
+	mstore.Pulled
+	Waits [][]int64 // of each blob that was waited for, how much of it each event told
+}
+
+// watchRole pulls and keeps what it is told of other processes.
+func watchRole(ctx context.Context, a roleArgs) (any, error) {
+	r, change := recording()
+	o := limited(a)
+	change(&o)
+	s, err := mstore.Open(a.Dir, o)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Pull(ctx, a.Ref, mstore.PullOptions{As: a.As, Jobs: a.Jobs})
+	if err != nil {
+		return nil, err
+	}
+	waits := make(map[digest.Digest][]int64)
+	for _, e := range r.take() {
+		if e.Kind == fetch.Wait {
+			waits[e.Digest] = append(waits[e.Digest], e.Done)
+		}
+	}
+	return watching{*p, slices.Collect(maps.Values(waits))}, nil
 }
 
 func pushRole(ctx context.Context, a roleArgs) (any, error) {
