@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 	"blobstore/storetest":   {"blobstore", "internal/durable", "internal/key"},
 	"fetch/sourcetest":      {"fetch/source", "fetch/transfer", "manifest", "manifest/tags"},
 	"internal/bench":        {"internal/registrytest", "manifest", "manifest/tags"},
-	"internal/demo":         {"internal/registrytest"},
+	"internal/demo":         {"internal/hubtest", "internal/registrytest"},
 	"internal/faultserver":  {},
 	"internal/ollamatest":   {"manifest"},
 	"internal/memsink":      {},

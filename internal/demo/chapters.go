@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/mstore/mstore/internal/hubtest"
 )
 
 // pulled is what the demo reads of the answers of import and pull.
@@ -95,6 +99,35 @@ func (s *show) pullsAgain(ctx context.Context) error {
 	}
 	s.saw("Nothing was fetched.")
 	return nil
+}
+
+func (s *show) pullsFromAHub(ctx context.Context) error {
+	s.say("A hub that speaks as Hugging Face's does has the same files. Wherever they come from, the model is the same.")
+	repo := hubtest.Repo{ID: "demo/tiny-llama"}
+	err := fs.WalkDir(os.DirFS(s.model), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(os.DirFS(s.model), path)
+		repo.Files = append(repo.Files, hubtest.File{Path: path, Data: data, LFS: filepath.Ext(path) == ".safetensors"})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	hub := hubtest.Serve(hubtest.Options{}, repo)
+	defer hub.Close()
+	s.hub = hub.Endpoint
+	var p pulled
+	if err := s.ask(ctx, &p, s.second, "pull", "hf://demo/tiny-llama"); err != nil {
+		return err
+	}
+	if p.Digest != s.digest || p.Cached {
+		return fmt.Errorf("the hub's model is %s, not %s", p.Digest, s.digest)
+	}
+	s.saw("%s is %s too, and its bytes are in the store once.", p.Name, p.Digest)
+	_, err = s.mstore(ctx, s.second, "rm", p.Name)
+	return err
 }
 
 func (s *show) verifies(ctx context.Context) error {

@@ -19,6 +19,7 @@ type show struct {
 	dir       string // everything the demo makes is in here
 	command   string
 	model     string
+	hub       string // the URL of the one that the demo has started, once it has
 	reference string // where the model is pushed to
 	first     string // the store that imports and pushes
 	second    string // the store that pulls
@@ -30,7 +31,7 @@ type show struct {
 // all is the story. Each chapter tells what it does, and fails when it saw something else.
 func (s *show) all(ctx context.Context) error {
 	chapters := []func(context.Context) error{
-		s.imports, s.pushes, s.pullsIntoAnotherStore, s.pullsAgain, s.verifies, s.exports, s.repairs, s.drops, s.collects,
+		s.imports, s.pushes, s.pullsIntoAnotherStore, s.pullsAgain, s.pullsFromAHub, s.verifies, s.exports, s.repairs, s.drops, s.collects,
 	}
 	for _, chapter := range chapters {
 		if err := chapter(ctx); err != nil {
@@ -60,7 +61,7 @@ func (s *show) mstoreExits(ctx context.Context, code int, store string, args ...
 	_, _ = fmt.Fprintf(s.out, "   $ mstore %s\n", strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, s.command, append([]string{"--store", store, "--no-progress"}, args...)...) //nolint:gosec // the command under show
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MSTORE_") }),
-		"DOCKER_CONFIG="+s.dir)
+		"DOCKER_CONFIG="+s.dir, "HF_HOME="+s.dir, "HF_ENDPOINT="+s.hub, "HF_HUB_OFFLINE=")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
