@@ -101,7 +101,7 @@ func (r *run) receive(ctx context.Context, s *span, answer *Answer, src io.Reade
 			return err
 		}
 		switch pos, end := s.bounds(); {
-		case pos == end && readErr == nil && end < s.asked && r.more(ctx, s):
+		case pos == end && readErr == nil && keep == got && end < s.asked && r.more(ctx, s): // src is at pos still
 		case pos == end:
 			return nil
 		case errors.Is(readErr, io.EOF) && end < 0:

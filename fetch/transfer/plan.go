@@ -93,8 +93,8 @@ func (r *run) take(p *peer, now time.Time) *span {
 		return nil
 	}
 	g := r.gaps[i]
-	if p.whole || r.end < 0 { // one stream brings all of it
-		r.gaps = nil
+	if p.whole || r.end < 0 { // one stream brings all of it, but what lies before and has to wait
+		r.gaps = r.gaps[:i]
 		return &span{pos: g.start, end: r.end, asked: r.end, budget: g.budget}
 	}
 	s := &span{pos: g.start, end: r.cutOff(i, p), budget: g.budget}
