@@ -21,10 +21,7 @@ func within(got, want, share float64) bool { return got > want*(1-share) && got 
 func TestRate(t *testing.T) {
 	for _, rate := range []int64{20_000, 1_000_000, 300_000_000} {
 		synctest.Test(t, func(t *testing.T) {
-			size := int(rate * 5)
-			if size > 64<<20 {
-				size = 64 << 20
-			}
+			size := min(int(rate*5), 64<<20)
 			data := blob(size)
 			memory := fake(func(_ context.Context, off, n int64) (io.ReadCloser, int64, error) {
 				if n < 0 {
@@ -76,7 +73,7 @@ type slowSink struct {
 }
 
 func (s slowSink) WriteAt(p []byte, off int64) (int, error) {
-	time.Sleep(s.each) //nolint:forbidigo // of a synctest's time
+	time.Sleep(s.each)
 	return s.Sink.WriteAt(p, off)
 }
 
