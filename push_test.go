@@ -112,7 +112,7 @@ func killedPush(t *testing.T, change ...func(*mstore.Options)) (s *mstore.Store,
 
 // TestAKilledPushIsResumedByAnotherProcess: real distribution keeps what came before SIGKILL.
 func TestAKilledPushIsResumedByAnotherProcess(t *testing.T) {
-	const size, slack = 24 << 20, 4 << 20
+	const size, slack = 24 << 20, 8 << 20
 	r, change := recording()
 	s, d, ref := killedPush(t, change)
 	notes := uploadNotes(t, s)

