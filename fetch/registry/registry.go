@@ -84,7 +84,7 @@ func New(opts Options) *Client {
 		latencies: make(map[string]time.Duration),
 		keys:      newKeyring(opts.Credentials, opts.Log),
 	}
-	c.auth = c.newAuth(c.keys.credential, auth.NewCache())
+	c.auth = c.newAuth(c.keys.credential, newTokens())
 	return c
 }
 

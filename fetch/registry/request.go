@@ -71,7 +71,7 @@ func (r *repository) send(req *http.Request) (*http.Response, error) {
 // texts are fit to print.
 func (c *Client) send(as *auth.Client, req *http.Request, home *url.URL) (*http.Response, error) {
 	var took stopwatch
-	resp, err := as.Do(req.WithContext(took.trace(guard.WithHome(req.Context(), home))))
+	resp, err := as.Do(req.WithContext(took.trace(withSent(guard.WithHome(req.Context(), home)))))
 	if err == nil {
 		c.answered(home.Host, resp, took.read())
 		return resp, nil

@@ -17,7 +17,7 @@ type run struct {
 	stats  Stats
 	meter  meter // has a lock of its own
 
-	end     int64 // where the last missing byte is; negative when the size is not known
+	end     int64 // where the last missing byte is; negative when the size is not known. Spans read it: it does not change
 	gaps    []gap // lowest first
 	spans   []*span
 	over    bool // an unknown size: the end was reached
@@ -54,12 +54,16 @@ func (r *run) miss(from, to int64, b budget, after time.Time) {
 			return
 		}
 		if n < 0 {
-			r.end = -1
+			if r.end >= 0 {
+				r.end = -1
+			}
 			r.gaps = []gap{{off, -1, b, after}}
 			return
 		}
 		g := gap{off, min(off+n, to), b, after}
-		r.end = max(r.end, g.end)
+		if g.end > r.end {
+			r.end = g.end
+		}
 		i := len(r.gaps)
 		for i > 0 && r.gaps[i-1].start > g.start {
 			i--
