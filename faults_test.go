@@ -91,6 +91,7 @@ func TestPullsFromServersThatMisbehave(t *testing.T) {
 }
 
 func pullFaulty(t *testing.T, in faultserver.Injection) {
+	t.Helper()
 	what := fmt.Sprintf("%s at %d, %d times", in.Fault.Name, in.Offset, in.Times)
 	bad, file := faulty(t, faultserver.Options{Faults: []faultserver.Injection{in}})
 	s := newStore(t, to(bad, 8))
