@@ -34,7 +34,8 @@ test: tools ## run every test, with the real registry and foreign clients
 
 # Without GORACE each of the many short processes that tests start would wait a second at its end.
 race: tools ## run the tests of concurrent packages under the race detector
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race $(CONCURRENT)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race $(filter-out ./fetch/...,$(CONCURRENT))
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -short ./fetch/...
 
 lint: $(LINT) ## check format and style with golangci-lint
 	$(LINT) run

@@ -92,6 +92,7 @@ func TestPullsFromServersThatMisbehave(t *testing.T) {
 
 func pullFaulty(t *testing.T, in faultserver.Injection) {
 	t.Helper()
+	t.Helper()
 	what := fmt.Sprintf("%s at %d, %d times", in.Fault.Name, in.Offset, in.Times)
 	bad, file := faulty(t, faultserver.Options{Faults: []faultserver.Injection{in}})
 	s := newStore(t, to(bad, 8))
@@ -100,7 +101,7 @@ func pullFaulty(t *testing.T, in faultserver.Injection) {
 		o.Retries = 5
 	}
 	if in.Fault.Slow {
-		o.Timeout = 150 * time.Millisecond
+		o.Timeout = 2 * time.Second
 	}
 	first, err := s.Pull(t.Context(), bad.Host()+"/"+faultRepo+":v1", o)
 	served := bad.Count().Sent

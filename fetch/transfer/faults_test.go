@@ -111,7 +111,7 @@ func (c trial) run(t *testing.T) {
 	patience := nowait()
 	patience.Stall = 5 * time.Second
 	if c.in.Fault.Slow {
-		patience.Stall = 150 * time.Millisecond
+		patience.Stall = 1500 * time.Millisecond
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Second, errTooLong)
 	defer cancel()
@@ -156,7 +156,11 @@ func (c trial) judge(t *testing.T, w *wild, sink *memsink.Sink, stats transfer.S
 	if !generous(c.in.Fault) && served.Sent > most || served.Requests > 150 {
 		t.Errorf("%v: %d requests brought %d of %d bytes", c, served.Requests, served.Sent, c.size)
 	}
-	if stats.Wasted > 2*c.size || stats.Memory > transfer.DefaultMemory || stats.Connections > max(c.connections, transfer.MaxConnections) {
+	wasted := 2 * c.size
+	if generous(c.in.Fault) {
+		wasted = 5 * c.size
+	}
+	if stats.Wasted > wasted || stats.Memory > transfer.DefaultMemory || stats.Connections > max(c.connections, transfer.MaxConnections) {
 		t.Errorf("%v: %+v", c, stats)
 	}
 	if c.connections > 0 && stats.Connections > c.connections {

@@ -148,7 +148,7 @@ func (r *run) victim(p *peer, now time.Time) *span {
 	}
 	_, latency, _ := p.lane.state()
 	var worst *span
-	longest := (100*time.Millisecond + 4*latency).Seconds() //nolint:mnd // what a new request costs, and then some
+	longest := (2*batchAge + 4*latency).Seconds() //nolint:mnd // what a new request costs, and twice what is left to it
 	for _, s := range r.spans {
 		pos, end := s.bounds()
 		if pos == end { // it is about to end

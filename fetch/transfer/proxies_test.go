@@ -40,7 +40,7 @@ func TestProxies(t *testing.T) {
 				c, p := through(t, w.Server, faultserver.ProxyOptions{Connect: true, Faults: []faultserver.Injection{in}})
 				opts := nowait()
 				if f.Slow {
-					opts.Stall = 150 * time.Millisecond
+					opts.Stall = time.Second
 				}
 				sink := memsink.New(wildSize, nil)
 				e := transfer.New(transfer.Limits{Connections: connections, ChunkSize: wildChunk})

@@ -311,7 +311,7 @@ func TestSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := nowait()
-			opts.Stall = 50 * time.Millisecond
+			opts.Stall = 500 * time.Millisecond
 			o := serve(t, first(2, raw(text, func(conn net.Conn) {
 				_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
 				_ = conn.Close()
