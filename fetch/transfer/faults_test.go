@@ -112,6 +112,9 @@ func (c trial) run(t *testing.T) {
 	patience.Stall = 5 * time.Second
 	if c.in.Fault.Slow {
 		patience.Stall = 1500 * time.Millisecond
+		if !c.in.Overcome() { // and each try costs that
+			patience.Retries = 1
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Second, errTooLong)
 	defer cancel()

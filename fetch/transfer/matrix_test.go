@@ -49,17 +49,6 @@ func trials(f faultserver.Fault) (all []trial) {
 		more.size, more.http2 = max(more.size, wildSize), f.Where == faultserver.OnHTTP2
 		all = append(all, more)
 	}
-	if f.Slow { // each try has to be waited for
-		for _, offset := range []int64{0, 1, third, last, wildSize - 1} {
-			add(offset, 1, trial{connections: 1})
-			add(offset, 1, trial{connections: 8})
-		}
-		add(third, 3, trial{})
-		add(last, 3, trial{near: true})
-		add(third, 0, trial{connections: 8})
-		add(wildSize-1, 0, trial{near: true})
-		return all
-	}
 	if strings.Contains(f.Name, "100 MB") || strings.Contains(f.Name, "flood") { // each answer is what it says
 		add(0, 1, trial{connections: 8})
 		add(third, 1, trial{connections: 1})

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,31 +33,41 @@ func through(t *testing.T, s *faultserver.Server, opts faultserver.ProxyOptions)
 
 // TestProxies (25): what a proxy does wrong with CONNECT.
 func TestProxies(t *testing.T) {
+	t.Parallel()
 	for _, f := range faultserver.On(faultserver.OnProxy) {
+		var all sync.WaitGroup
 		for _, times := range []int{1, 3, 0} {
 			for _, connections := range []int{1, 8} {
-				in := faultserver.Injection{Fault: f, Times: times}
-				w := newWild(t, wildSize, faultserver.Options{TLS: true}, nil)
-				c, p := through(t, w.Server, faultserver.ProxyOptions{Connect: true, Faults: []faultserver.Injection{in}})
-				opts := nowait()
-				if f.Slow {
-					opts.Stall = time.Second
-				}
-				sink := memsink.New(wildSize, nil)
-				e := transfer.New(transfer.Limits{Connections: connections, ChunkSize: wildChunk})
-				stats, err := e.Run(t.Context(), sink, []transfer.Origin{link(w.URL(wildPath), c)}, opts)
-				data, _ := sink.Bytes()
-				switch {
-				case err != nil && in.Overcome(), err == nil && !bytes.Equal(data, w.data), err == nil && times == 0:
-					t.Errorf("%s, %d times, %d connections: %v, %+v", f.Name, times, connections, err, stats)
-				case err != nil:
-					wantPrintable(t, err.Error())
-				}
-				if n := len(p.Asked()); n > 60 {
-					t.Errorf("%s, %d times: it was asked %d times", f.Name, times, n)
-				}
+				all.Go(func() { tryProxy(t, faultserver.Injection{Fault: f, Times: times}, connections) })
 			}
 		}
+		all.Wait()
+	}
+}
+
+func tryProxy(t *testing.T, in faultserver.Injection, connections int) {
+	t.Helper()
+	w := newWild(t, wildSize, faultserver.Options{TLS: true}, nil)
+	c, p := through(t, w.Server, faultserver.ProxyOptions{Connect: true, Faults: []faultserver.Injection{in}})
+	opts := nowait()
+	if in.Fault.Slow {
+		opts.Stall = time.Second
+	}
+	if !in.Overcome() {
+		opts.Retries = 1
+	}
+	sink := memsink.New(wildSize, nil)
+	e := transfer.New(transfer.Limits{Connections: connections, ChunkSize: wildChunk})
+	stats, err := e.Run(t.Context(), sink, []transfer.Origin{link(w.URL(wildPath), c)}, opts)
+	data, _ := sink.Bytes()
+	switch {
+	case err != nil && in.Overcome(), err == nil && !bytes.Equal(data, w.data), err == nil && in.Times == 0:
+		t.Errorf("%s, %d times, %d connections: %v, %+v", in.Fault.Name, in.Times, connections, err, stats)
+	case err != nil:
+		wantPrintable(t, err.Error())
+	}
+	if n := len(p.Asked()); n > 60 {
+		t.Errorf("%s, %d times: it was asked %d times", in.Fault.Name, in.Times, n)
 	}
 }
 

@@ -310,6 +310,7 @@ func TestSilence(t *testing.T) {
 		"near the end":       func(off int) string { return part(blobSize - off - 1)(off) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			opts := nowait()
 			opts.Stall = 500 * time.Millisecond
 			o := serve(t, first(2, raw(text, func(conn net.Conn) {
