@@ -33,7 +33,7 @@ type origin struct {
 	*fake
 	rate int // bytes per second
 	sent atomic.Int64
-	open chan struct{} // not nil: closed when files may be had
+	open chan struct{} // not nil: closed when files may be had; guarded by the mutex of fake
 }
 
 func newOrigin(t *testing.T, rate int) *origin {
@@ -62,9 +62,12 @@ func (o *origin) model(t *testing.T, tag string, files ...*faultserver.Generated
 
 // send answers with a range of a file, or all of it.
 func (o *origin) send(w http.ResponseWriter, r *http.Request, c *faultserver.Generated) {
-	if o.open != nil {
+	o.mu.Lock()
+	open := o.open
+	o.mu.Unlock()
+	if open != nil {
 		select {
-		case <-o.open:
+		case <-open:
 		case <-r.Context().Done():
 			return
 		}
@@ -240,7 +243,9 @@ func glob(t *testing.T, parts ...string) []string {
 // together starts n pulls of one model and lets files be had when all of them have asked for it.
 func together(t *testing.T, o *origin, n int, args roleArgs, dirs ...string) []*child {
 	t.Helper()
+	o.mu.Lock()
 	o.open = make(chan struct{})
+	o.mu.Unlock()
 	var all []*child
 	for i := range n {
 		args.Dir = dirs[i%len(dirs)]
