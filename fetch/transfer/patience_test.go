@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +155,30 @@ func TestSlowButSteadyIsEndured(t *testing.T) {
 		s := newSink(size, 0)
 		if stats, err := run(t.Context(), s, []transfer.Origin{steady}, transfer.Options{}); err != nil || stats.Retries != 0 {
 			t.Fatalf("%+v, %v", stats, err)
+		}
+		s.wantBlob(t, size)
+	})
+}
+
+// TestADripIsRelievedOnce: a stream that was fast and has begun to drip is not helped with a crumb of its rest at a
+// time, although it has brought much and its helpers are slow to begin.
+func TestADripIsRelievedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 8 << 20
+		var asked atomic.Int64
+		o := fake(func(ctx context.Context, off, _ int64) (io.ReadCloser, int64, error) {
+			time.Sleep(2 * time.Millisecond)
+			if asked.Add(1); off > 0 {
+				return io.NopCloser(bytes.NewReader(blob(size)[off:])), off, nil
+			}
+			fast := bytes.NewReader(blob(size)[:size/3])
+			drip := &slow{ctx, 5 * time.Millisecond, blob(size)[size/3:]}
+			return io.NopCloser(io.MultiReader(fast, drip)), off, nil
+		})
+		s := newSink(size, 0)
+		stats, err := run(t.Context(), s, []transfer.Origin{o}, transfer.Options{})
+		if err != nil || asked.Load() > 32 {
+			t.Errorf("%d requests: %v; %+v", asked.Load(), err, stats)
 		}
 		s.wantBlob(t, size)
 	})

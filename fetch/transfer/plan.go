@@ -140,15 +140,15 @@ func (r *run) goesOn(s *span, now time.Time) bool {
 	return true
 }
 
-// victim is the span whose rest p should help with: one that is stalled, else the one that would take longest; nil
-// when none is worth it.
+// victim is the span whose rest p should help with: one that is stalled, else the one that it would end soonest
+// for; nil when none is worth it.
 func (r *run) victim(p *peer, now time.Time) *span {
 	if p.whole || r.end < 0 {
 		return nil
 	}
-	_, latency, _ := p.lane.state()
+	_, latency, mine := p.lane.state()
 	var worst *span
-	longest := (2*batchAge + 4*latency).Seconds() //nolint:mnd // what a new request costs, and twice what is left to it
+	most := (batchAge + 2*latency).Seconds() //nolint:mnd // what a new request costs, and then some
 	for _, s := range r.spans {
 		pos, end := s.bounds()
 		if pos == end { // it is about to end
@@ -157,12 +157,21 @@ func (r *run) victim(p *peer, now time.Time) *span {
 		if s.stalled(now) {
 			return s
 		}
-		_, speed, _ := s.pace(now)
-		if takes := float64(end-pos) / speed; speed > 0 && takes > longest {
-			worst, longest = s, takes
+		_, theirs, _ := s.pace(now)
+		if gain := float64(end-pos) / theirs * (1 - shareOf(theirs, mine)); theirs > 0 && gain > most {
+			worst, most = s, gain
 		}
 	}
 	return worst
+}
+
+// shareOf is how much of what is left to a connection it brings while another one, whose speed may not be known, brings
+// the rest.
+func shareOf(theirs, mine float64) float64 {
+	if mine <= 0 {
+		mine = theirs
+	}
+	return theirs / (theirs + mine)
 }
 
 // stalled tells whether nothing has come for so long that another connection should be tried.
@@ -186,10 +195,7 @@ func (r *run) takeOver(p *peer, now time.Time) *span {
 	} else {
 		_, _, mine := p.lane.state()
 		_, theirs, _ := s.pace(now)
-		if mine <= 0 {
-			mine = theirs
-		}
-		share, coming := int64(float64(end-at)*theirs/(theirs+mine)), int64(theirs*batchAge.Seconds())
+		share, coming := int64(float64(end-at)*shareOf(theirs, mine)), int64(theirs*batchAge.Seconds())
 		at += max(share, min((end-at)/2, coming))
 	}
 	from, to := s.cut(at)

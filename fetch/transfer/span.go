@@ -33,7 +33,14 @@ type span struct {
 
 	away  time.Time     // since when the goroutine does not wait for the server, but writes or keeps to a rate; else zero
 	spent time.Duration // how long that was before
+
+	lately time.Duration // of the server's time, when the window of its speed began
+	before int64         // what had come by then
+	recent float64       // bytes a second in the window before; 0 in the first
 }
+
+// speedWindow is over what time the speed of a span is told: one that was fast may have become slow.
+const speedWindow = 250 * time.Millisecond
 
 // want is how many bytes to read next, at most n: 0 when the span has all. The server's time begins to count.
 func (s *span) want(n int) int {
@@ -61,6 +68,10 @@ func (s *span) claim(n int) (off int64, keep int) {
 	s.pos += int64(keep)
 	s.got += int64(n)
 	s.away = time.Now()
+	if took := s.served(s.away); took-s.lately >= speedWindow {
+		s.recent = float64(s.got-s.before) / (took - s.lately).Seconds()
+		s.lately, s.before = took, s.got
+	}
 	return off, keep
 }
 
@@ -78,18 +89,27 @@ func (s *span) bounds() (pos, end int64) {
 	return s.pos, s.end
 }
 
-// pace is what came, how fast the server was with it, and how long nothing has come from it that was waited for.
+// served is how much of the server's time the span has had. The caller holds mu.
+func (s *span) served(now time.Time) time.Duration {
+	took := now.Sub(s.began) - s.spent
+	if !s.away.IsZero() {
+		took -= now.Sub(s.away)
+	}
+	return took
+}
+
+// pace is what came, how fast the server is with it, and how long nothing has come from it that was waited for.
 func (s *span) pace(now time.Time) (got int64, speed float64, idle time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	took := now.Sub(s.began) - s.spent
 	if s.away.IsZero() {
 		idle = now.Sub(s.last)
-	} else {
-		took -= now.Sub(s.away)
 	}
-	if took > 0 {
-		speed = float64(s.got) / took.Seconds()
+	switch took := s.served(now); {
+	case took-s.lately >= speedWindow && s.got > s.before, s.recent == 0 && took > 0:
+		speed = float64(s.got-s.before) / (took - s.lately).Seconds()
+	default:
+		speed = s.recent
 	}
 	return s.got, speed, idle
 }
