@@ -19,8 +19,8 @@ import (
 	"github.com/mstore/mstore/manifest/tags"
 )
 
-// DefaultJobs is how many blobs move at once when nobody says: enough to hide the round trips of small files, few
-// enough that each large one has a good share of the line.
+// DefaultJobs is how many blobs move at once when nobody says: few enough that each large one has a good share of the
+// line. Eight small ones, of at most 256 KiB, stand for one large one, because round trips are what they cost.
 const DefaultJobs = 4
 
 // ErrPinned reports a reference that names something else than the digest it was pinned to.
@@ -41,7 +41,7 @@ type Options struct {
 	As string
 	// Digest pins what the reference must name: the manifest, or the index that leads to it.
 	Digest digest.Digest
-	// Jobs is how many blobs move at once; 0 means DefaultJobs.
+	// Jobs is how many blobs move at once, small ones too; 0 means DefaultJobs.
 	Jobs int
 	// Local is how the bytes of files on this machine get into the store; "" is Auto.
 	Local LocalMode

@@ -32,13 +32,29 @@ func (f from) path() string {
 	return ""
 }
 
-// again is from with the next origin first; ok tells whether asking again can give other bytes.
-func (f from) again() (again from, ok bool) {
-	if len(f.origins) == 0 {
-		return f, false
+// alone is each origin by itself, the first one last: of bytes that several brought together, nobody knows whose are
+// wrong.
+func (f from) alone() (all []from) {
+	for i := range f.origins {
+		next := (i + 1) % len(f.origins)
+		all = append(all, from{origins: f.origins[next : next+1 : next+1]})
 	}
-	n := len(f.origins)
-	return from{origins: append(f.origins[1:n:n], f.origins[0])}, true
+	return all
+}
+
+// refill fetches what was wrong once more, from one origin after the other until one has it right.
+func (j *job) refill(ctx context.Context, in *blobstore.Ingest, file *progress, from from, wrong error) (info blobstore.Info, err error) {
+	err = wrong
+	for _, origin := range from.alone() {
+		j.retries.Add(1)
+		j.puller.Log.Warn("wrong bytes: the blob is fetched once more", "digest", file.digest, "path", file.path, "error", err)
+		file.retry(1, 0, err)
+		file.start(0)
+		if info, err = j.fill(ctx, in, file, origin); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return info, err
 }
 
 // fill moves the bytes into the ingest and commits them.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch/source"
@@ -103,21 +102,15 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 		paths[f.Descriptor.Digest.String()] = f.Path
 	}
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
-	group, ctx := j.group(ctx)
+	crew, ctx := newCrew(ctx, j.opts.Jobs)
 	for _, desc := range blobs {
-		group.Go(func() error {
+		crew.bring(ctx, desc.Size, func() error {
 			file := j.track(paths[desc.Digest.String()], desc)
 			_, err := j.ingest(ctx, file, blobstore.Want{Digest: desc.Digest, Size: desc.Size}, from{origins: model.Origins(desc)})
 			return file.wrap(err)
 		})
 	}
-	return m, group.Wait()
-}
-
-func (j *job) group(ctx context.Context) (*errgroup.Group, context.Context) {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(cmp.Or(max(j.opts.Jobs, 0), DefaultJobs))
-	return group, ctx
+	return m, crew.wait()
 }
 
 // put brings in a few bytes that are in memory.
@@ -127,7 +120,7 @@ func (j *job) put(ctx context.Context, desc ocispec.Descriptor, raw []byte) erro
 	return err
 }
 
-// ingest brings one blob through the store's door. Wrong bytes are fetched once more, from the next origin first.
+// ingest brings one blob through the store's door. Wrong bytes are fetched once more, from each origin alone.
 func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, from from) (blobstore.Info, error) {
 	want.Waiting = file.waiting
 	if path := from.path(); j.opts.Local == Hardlink && path != "" {
@@ -152,12 +145,8 @@ func (j *job) ingest(ctx context.Context, file *progress, want blobstore.Want, f
 	if errors.Is(err, transfer.ErrChanged) { // what is here is of no use to anybody
 		return info, errors.Join(err, in.Discard())
 	}
-	if again, ok := from.again(); ok && errors.Is(err, blobstore.ErrMismatch) && (want.Digest != "" || want.Verify != nil) {
-		j.retries.Add(1)
-		j.puller.Log.Warn("wrong bytes: the blob is fetched once more", "digest", want.Digest, "path", file.path, "error", err)
-		file.retry(1, 0, err)
-		file.start(0)
-		info, err = j.fill(ctx, in, file, again)
+	if errors.Is(err, blobstore.ErrMismatch) && (want.Digest != "" || want.Verify != nil) {
+		info, err = j.refill(ctx, in, file, from, err)
 	}
 	if err == nil {
 		file.done(info)

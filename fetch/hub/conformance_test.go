@@ -17,7 +17,7 @@ import (
 
 // TestConformance: a private repository, whose files come in pages and through a CDN, behind a front that counts.
 func TestConformance(t *testing.T) {
-	large := bytes.Repeat([]byte("weights!"), sourcetest.MinLarge/4)
+	large := bytes.Repeat([]byte("weights!"), sourcetest.MinLarge/8)
 	files := []hubtest.File{
 		{Path: "model.safetensors", Data: large, LFS: true},
 		hubtest.Text("config.json", "{}"), hubtest.Text("empty", ""), hubtest.Text(".gitattributes", "*.safetensors"),

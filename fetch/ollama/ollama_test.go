@@ -23,7 +23,7 @@ import (
 )
 
 // large is more than the buffers between a server and a client on loopback hold: a body can be left in its middle.
-const large = 8 * sourcetest.MinLarge
+const large = sourcetest.MinLarge
 
 var (
 	weights = ollamatest.Layer{Type: "model", Content: strings.Repeat("0123456789abcdef", large/16)}

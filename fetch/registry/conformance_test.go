@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 		}
 		return sourcetest.World{
 			Source: client(t, as(front.Host)), Options: source.Options{PlainHTTP: true},
-			Ref: front.Host + "/org/model:v1", Files: push(t, 3<<20, 17, 0),
+			Ref: front.Host + "/org/model:v1", Files: push(t, sourcetest.MinLarge, 17, 0),
 			Missing:   []string{front.Host + "/org/model:v2", front.Host + "/nobody/here"},
 			Malformed: []string{"", front.Host, front.Host + "/UPPER", front.Host + "/a:b:c", front.Host + "/a@sha256:1", "nohost/a"},
 			Change:    func(t *testing.T) map[string][]byte { return push(t, 2<<20, 18) },

@@ -14,8 +14,9 @@ import (
 	"github.com/mstore/mstore/fetch/transfer"
 )
 
-// MinLarge is how many bytes the largest file of a world must have, so that a body can be left in the middle.
-const MinLarge = 1 << 20
+// MinLarge is how many bytes the largest file of a world must have, so that a body can be left in the middle:
+// more than the buffers of two sockets.
+const MinLarge = 8 << 20
 
 // World is a source and a place that it resolves from. What is nil or empty is left out of the tests; a remote source
 // leaves out nothing without a reason.

@@ -18,7 +18,7 @@ import (
 )
 
 // large is more than the buffers between a server and a client on loopback hold: a body can be left in its middle.
-const large = 8 * sourcetest.MinLarge
+const large = sourcetest.MinLarge
 
 // TestConformance: see package sourcetest. A file whose digest the server says, and one of which nobody knows it.
 func TestConformance(t *testing.T) {
