@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mstore/mstore"
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
@@ -156,7 +157,24 @@ func TestStoreLayoutExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		written = append(written, strings.ReplaceAll(string(raw), d.String(), "sha256:..."))
+		written = append(written, string(raw))
+	}
+	request, err := json.Marshal(struct {
+		mstore.Request
+		Started time.Time `json:"started"`
+	}{
+		mstore.Request{Reference: "https://host.example/model.gguf", PullOptions: mstore.PullOptions{
+			As: "m", Digest: d, Platform: "linux/arm64", Include: []string{"*.gguf"}, Exclude: []string{"*Q2*"},
+			To: "/home/me/out", Priority: mstore.High, Jobs: 2, Retries: -1, Timeout: time.Minute, PlainHTTP: true,
+		}},
+		time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written = append(written, string(request)+"\n")
+	for i, text := range written {
+		written[i] = strings.ReplaceAll(text, d.String(), "sha256:...")
 	}
 	if diff := cmp.Diff(written, examples); diff != "" {
 		t.Errorf("store-layout.md (-written +shown):\n%s", diff)
