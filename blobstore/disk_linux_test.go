@@ -48,10 +48,13 @@ func fill(t *testing.T, dir string) (path string) {
 	t.Helper()
 	f, err := os.CreateTemp(dir, "ballast")
 	try(t, err)
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<10))
+	for range 3 { // what was reserved for the writes before may be free only when they are on the disk
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, 1<<10))
+		}
+		wantErr(t, "write to a full disk", err, unix.ENOSPC)
+		_ = f.Sync()
 	}
-	wantErr(t, "write to a full disk", err, unix.ENOSPC)
 	_ = f.Close()
 	return f.Name()
 }
