@@ -46,11 +46,12 @@ func TestCancel(t *testing.T) {
 				limits.Connections, limits.ChunkSize = connections, wildChunk
 				sink := memsink.New(wildSize, nil)
 				const after = 150 * time.Millisecond
+				start := time.Now()
 				ctx, cancel := context.WithTimeoutCause(t.Context(), after, why)
 				defer cancel()
 				opts := transfer.Options{Jitter: longest}
 				first, err := transfer.New(limits).Run(ctx, sink, []transfer.Origin{w.Link}, opts)
-				if !errors.Is(err, why) || first.Elapsed > after+20*time.Second || first.Elapsed < after/2 {
+				if !errors.Is(err, why) || first.Elapsed > after+3*time.Second || time.Since(start) < after {
 					t.Errorf("after %v: %v", first.Elapsed, err)
 				}
 				good := newWild(t, wildSize, faultserver.Options{}, nil)
