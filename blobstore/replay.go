@@ -28,7 +28,9 @@ func defaultPace() pace {
 // errUnusable says that a partial cannot be what its ingest needs, and is to be thrown away.
 var errUnusable = errors.New("a partial blob of no use")
 
-// replay finds out what of the data can be relied on, and from which mark the hash can go on.
+// replay finds out what of the data can be relied on, and from which mark the hash can go on. Marks that were found
+// wanting are removed. A partial of unknown digest keeps its watermark, of which the hash is not used: nothing would find
+// out that it is of other bytes.
 //
 // What this boot wrote is there when its journal says so; what another wrote, below the watermark. The data's own size
 // has to agree. Where no system tells of its boots, a journal counts only when a digest will find out.
@@ -54,21 +56,22 @@ func (p *partial) replay(boot string, size int64) (have extents, from mark, err 
 	if sameData := boot != "" && stamp == modified.UnixNano() || olderThanBoot(modified); !named && sameData {
 		from = trusted(have.front(), p.checkpoints.top, p.watermarks.top)
 	}
-	return have, from, p.begin(boot, have, from, named)
+	if from.offset == 0 && !named {
+		if err := p.forgetMarks(); err != nil {
+			return nil, mark{}, err
+		}
+	}
+	return have, from, p.begin(boot, have, length)
 }
 
-// begin makes the folder say what is relied on, and nothing else: the journal is written anew, the data cut behind what
-// it tells of, and marks that were found wanting are removed. A partial of unknown digest keeps its watermark, of which
-// the hash is not used: nothing would find out that it is of other bytes.
-func (p *partial) begin(boot string, have extents, from mark, named bool) (err error) {
-	if from.offset == 0 && !named {
-		err = p.forgetMarks()
-	}
-	if err == nil {
-		err = p.data.Truncate(have.end())
-	}
-	if err != nil {
-		return err
+// begin makes the folder say what is relied on, and nothing else: the data is cut behind what have tells of, and the
+// journal written anew. A cut that cuts nothing is left out: it would change the time of the data, after which the journal
+// that is there would not count, should the new one fail.
+func (p *partial) begin(boot string, have extents, length int64) (err error) {
+	if have.end() != length {
+		if err := p.data.Truncate(have.end()); err != nil {
+			return err
+		}
 	}
 	info, err := p.data.Stat()
 	if err != nil {
