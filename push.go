@@ -1,7 +1,6 @@
 package mstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
@@ -22,7 +20,7 @@ import (
 
 // PushOptions say how a push goes. The zero value is the default.
 type PushOptions struct {
-	Jobs      int           // blobs at once; 0: fetch.DefaultJobs
+	Jobs      int           // blobs at once, small ones too; 0: fetch.DefaultJobs, and more small ones
 	Retries   int           // tries again of one request; 0: transfer.DefaultRetries, negative: none
 	Timeout   time.Duration // without progress; 0: transfer.DefaultStall
 	PlainHTTP bool          // speak to the registry without TLS; a registry on loopback needs no word
@@ -79,7 +77,7 @@ func (s *Store) Push(ctx context.Context, name, ref string, o PushOptions) (_ *P
 	}); err != nil {
 		return nil, err
 	}
-	if err := p.all(ctx, cmp.Or(max(o.Jobs, 0), fetch.DefaultJobs)); err != nil {
+	if err := p.all(ctx, o.Jobs); err != nil {
 		return nil, err
 	}
 	at := p.target.Reference()
@@ -124,10 +122,9 @@ func (p *push) blobs(ctx context.Context, jobs int) error {
 		paths[f.Descriptor.Digest] = f.Path
 	}
 	p.emit(Event{Kind: fetch.Resolved, Digest: p.use.Digest, Size: p.use.Size, Files: len(p.use.Files)})
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs)
+	crew, ctx := fetch.NewCrew(ctx, jobs)
 	for _, desc := range p.use.manifest.Blobs() {
-		group.Go(func() error {
+		crew.Move(ctx, desc.Size, func() error {
 			path := paths[desc.Digest]
 			err := p.blob(ctx, desc, path)
 			if err != nil && path != "" {
@@ -136,7 +133,7 @@ func (p *push) blobs(ctx context.Context, jobs int) error {
 			return err
 		})
 	}
-	return group.Wait()
+	return crew.Wait()
 }
 
 func (p *push) blob(ctx context.Context, desc ocispec.Descriptor, path string) (err error) {

@@ -55,15 +55,15 @@ func (j *job) build(ctx context.Context, model *source.Model) (*manifest.Manifes
 	}
 	j.emit(Event{Kind: Resolved, Size: total, Files: len(model.Files)})
 	files := make([]manifest.File, len(model.Files))
-	crew, cctx := newCrew(ctx, j.opts.Jobs)
+	crew, cctx := NewCrew(ctx, j.opts.Jobs)
 	for i, f := range model.Files {
-		crew.bring(cctx, f.Descriptor.Size, func() error {
+		crew.Move(cctx, f.Descriptor.Size, func() error {
 			info, err := j.file(cctx, f)
 			files[i] = manifest.File{Path: f.Path, Descriptor: ocispec.Descriptor{Digest: info.Digest, Size: info.Size}}
 			return err
 		})
 	}
-	if err := crew.wait(); err != nil {
+	if err := crew.Wait(); err != nil {
 		return nil, err
 	}
 	m, config, err := manifest.Build(manifest.Draft{Files: files, Model: model.Facts})

@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -37,7 +38,7 @@ func TestCrew(t *testing.T) {
 					now, done = now+begun-ended, done+ended
 					most = max(most, now)
 				}
-				err := fetch.Crew(t.Context(), c.jobs, slices.Repeat([]int64{c.size}, 100), func() error {
+				err := crew(t.Context(), c.jobs, slices.Repeat([]int64{c.size}, 100), func() error {
 					count(1, 0)
 					time.Sleep(time.Second)
 					count(0, 1)
@@ -56,7 +57,7 @@ func TestCrewEndsWithTheFirstError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		var begun atomic.Int64
-		err := fetch.Crew(t.Context(), 2, make([]int64, 100), func() error {
+		err := crew(t.Context(), 2, make([]int64, 100), func() error {
 			begun.Add(1)
 			time.Sleep(time.Second)
 			return broken
@@ -65,4 +66,13 @@ func TestCrewEndsWithTheFirstError(t *testing.T) {
 			t.Errorf("%d begun: %v", begun.Load(), err)
 		}
 	})
+}
+
+// crew moves blobs of the sizes, doing work for each.
+func crew(ctx context.Context, jobs int, sizes []int64, work func() error) error {
+	c, ctx := fetch.NewCrew(ctx, jobs)
+	for _, size := range sizes {
+		c.Move(ctx, size, work)
+	}
+	return c.Wait()
 }

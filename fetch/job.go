@@ -102,15 +102,15 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 		paths[f.Descriptor.Digest.String()] = f.Path
 	}
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
-	crew, ctx := newCrew(ctx, j.opts.Jobs)
+	crew, ctx := NewCrew(ctx, j.opts.Jobs)
 	for _, desc := range blobs {
-		crew.bring(ctx, desc.Size, func() error {
+		crew.Move(ctx, desc.Size, func() error {
 			file := j.track(paths[desc.Digest.String()], desc)
 			_, err := j.ingest(ctx, file, blobstore.Want{Digest: desc.Digest, Size: desc.Size}, from{origins: model.Origins(desc)})
 			return file.wrap(err)
 		})
 	}
-	return m, crew.wait()
+	return m, crew.Wait()
 }
 
 // put brings in a few bytes that are in memory.

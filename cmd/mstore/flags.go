@@ -41,7 +41,7 @@ func globalFlags() []cli.Flag {
 
 // The flags of more than one command.
 func jobsFlag(what string) cli.Flag {
-	return &cli.IntFlag{Name: "jobs", Usage: what + " `N` blobs at once", DefaultText: "4"}
+	return &cli.IntFlag{Name: "jobs", Usage: what + " `N` blobs at once", DefaultText: "4; 32 small ones"}
 }
 
 func plainHTTPFlag() cli.Flag {
