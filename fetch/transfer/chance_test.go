@@ -185,6 +185,16 @@ func TestByChance(t *testing.T) {
 	}
 }
 
+// TestTheSpeedOfWhatFellSilent: seeds that ended never, while a span that had brought bytes and then nothing for a
+// window had a speed that was not a number.
+func TestTheSpeedOfWhatFellSilent(t *testing.T) {
+	for range 20 {
+		for _, seed := range []uint64{3981458584533850886, 552108936240187515} {
+			synctest.Test(t, func(t *testing.T) { byChance(t, seed) })
+		}
+	}
+}
+
 func FuzzByChance(f *testing.F) {
 	f.Add(uint64(1))
 	for seed := range uint64(20) {

@@ -106,7 +106,7 @@ func (s *span) pace(now time.Time) (got int64, speed float64, idle time.Duration
 		idle = now.Sub(s.last)
 	}
 	switch took := s.served(now); {
-	case took-s.lately >= speedWindow && s.got > s.before, s.recent == 0 && took > 0:
+	case took-s.lately >= speedWindow && s.got > s.before, s.recent == 0 && took > s.lately:
 		speed = float64(s.got-s.before) / (took - s.lately).Seconds()
 	default:
 		speed = s.recent
