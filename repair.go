@@ -12,6 +12,7 @@ import (
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
 	"github.com/mstore/mstore/quarantine"
 )
@@ -30,7 +31,21 @@ func (v *verification) repair(ctx context.Context) error {
 		return err
 	}
 	v.mend(ctx, func(b *Bad) bool { return !v.isManifest(b) })
-	return nil
+	return v.tidy(ctx)
+}
+
+// tidy settles what dead processes have left, where the whole store is verified. What a bad manifest needs is not
+// known, so that it waits until the manifest is right.
+func (v *verification) tidy(ctx context.Context) error {
+	if !v.everything {
+		return nil
+	}
+	done, err := v.store.collector().Tidy(ctx)
+	v.report.FreedBytes = done.FreedBytes + done.ReapedBytes
+	if errors.Is(err, gc.ErrUnreadable) && len(v.report.Bad) > v.report.Repaired {
+		return nil
+	}
+	return err
 }
 
 func (v *verification) isManifest(b *Bad) bool {

@@ -178,3 +178,31 @@ func TestWhatNobodyNeedsIsNotTakenForRepaired(t *testing.T) {
 	wantRepaired(t, online, 1)
 	checkStore(t, root)
 }
+
+// TestRepairCleansUpAfterAKilledProcess: what a model needs is put back, and the rest goes.
+func TestRepairCleansUpAfterAKilledProcess(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	s, dir := openStore(t, root), small(t, 1)
+	load(t, s, dir, "m")
+	load(t, s, folder(t, map[string]string{"a": "orphan"}), "orphan")
+	_, err := s.Remove(t.Context(), "orphan")
+	try(t, err)
+	if err := start(t, "abandon", roleArgs{Dir: root}).wait(nil); err == nil {
+		t.Fatal("the process was not killed")
+	}
+	want := int64(len("orphan") + 5000)
+	report, err := repair(t, s)
+	if err != nil || len(report.Bad) != 0 || report.FreedBytes < want || report.FreedBytes > want+2000 { // a manifest and a config
+		t.Errorf("Verify = %+v, %v; want a little over %d bytes to be free", report, err, want)
+	}
+	wantExport(t, s, "m", dir)
+	checkStore(t, root)
+	for _, left := range []string{"leases", "ingest", "trash"} {
+		if entries, err := os.ReadDir(filepath.Join(root, left)); err != nil || len(entries) != 0 {
+			t.Errorf("%s has %v, %v", left, entries, err)
+		}
+	}
+	if report, err := repair(t, s); err != nil || report.FreedBytes != 0 {
+		t.Errorf("again, Verify = %+v, %v", report, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mstore/mstore"
+	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/fetch"
 )
 
@@ -32,6 +33,7 @@ var roles = map[string]func(ctx context.Context, a roleArgs) (any, error){
 	"collect": collectRole,
 	"remove":  removeRole,
 	"use":     useRole,
+	"abandon": abandonRole,
 }
 
 func pullRole(ctx context.Context, a roleArgs) (any, error) {
@@ -190,4 +192,37 @@ func untilStdinCloses(a roleArgs, do func(*mstore.Store) error) (rounds int, err
 		}
 		rounds++
 	}
+}
+
+// abandonRole leaves all that a process can leave, and is killed: blobs that it moved aside, a lease, the beginning of a
+// blob that nobody can resume.
+func abandonRole(ctx context.Context, a roleArgs) (any, error) {
+	s, err := mstore.Open(a.Dir, quiet())
+	if err != nil {
+		return nil, err
+	}
+	for d, err := range s.Blobs().All() {
+		if err == nil {
+			_, err = s.Blobs().Trash(d)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	lease, err := s.Blobs().Lease()
+	if err != nil {
+		return nil, err
+	}
+	in, err := lease.Ingest(ctx, blobstore.Want{Size: -1})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := in.WriteAt(make([]byte, 5000), 0); err != nil {
+		return nil, err
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	return nil, self.Kill()
 }

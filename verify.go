@@ -20,8 +20,11 @@ import (
 
 // VerifyOptions say what is verified. The zero value is everything, and mends nothing.
 type VerifyOptions struct {
-	Names  []string // models; none: every blob of the store, and all that tags name
-	Repair bool     // move bad blobs to quarantine, fetch them again, rebuild what is derived
+	Names []string // models; none: every blob of the store, and all that tags name
+	// Repair moves bad blobs to quarantine and fetches them again. Of the whole store it also rebuilds what is derived and
+	// settles what dead processes have left: leases, partial blobs that nobody will resume, blobs moved aside by a sweep,
+	// which go back where a model needs them.
+	Repair bool
 }
 
 // VerifyReport is what a verification found.
@@ -31,6 +34,9 @@ type VerifyReport struct {
 	Bad      []Bad
 	Foreign  []string // paths in blobs/ that are no blobs; they are left alone
 	Repaired int      // how many of Bad are right now
+	// FreedBytes is, of a repair of the whole store, what dead processes had left and nobody needs: blobs that they had
+	// moved aside, and partial ones.
+	FreedBytes int64
 }
 
 // Bad is one thing that is not as it should be.
@@ -47,7 +53,7 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, e
 	defer classify(&err)
 	v := &verification{
 		store: s, needs: make(map[digest.Digest][]need), unread: make(map[string]struct{}),
-		sizes: make(map[digest.Digest]int64), checked: make(map[digest.Digest]struct{}),
+		sizes: make(map[digest.Digest]int64), checked: make(map[digest.Digest]struct{}), everything: len(o.Names) == 0,
 	}
 	if err := v.gather(ctx, o.Names); err != nil {
 		return nil, err
@@ -89,6 +95,7 @@ type verification struct {
 	sizes   map[digest.Digest]int64
 	checked map[digest.Digest]struct{}
 
+	everything bool   // no names were given
 	staleIndex string // the state of index.json when it was not what the tags say; empty when it was
 
 	mu     sync.Mutex

@@ -35,6 +35,16 @@ func (c *Collector) Run(ctx context.Context, p *Plan) (*Result, error) {
 	return s.result, err
 }
 
+// Tidy settles what dead processes have left, and takes no blob from its place: their leases go; what lies in trash goes
+// back where it is live, and for good where it is not; partial blobs go that nobody can resume, or has for KeepIngests.
+// The Result and the errors are those of Run.
+func (c *Collector) Tidy(ctx context.Context) (*Result, error) {
+	if _, err := c.Store.Held(); err != nil {
+		return &Result{}, fmt.Errorf("%w: leases: %w", ErrUnreadable, err)
+	}
+	return c.Run(ctx, &Plan{})
+}
+
 // sweeper is one Run.
 type sweeper struct {
 	*Collector

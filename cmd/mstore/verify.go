@@ -18,7 +18,7 @@ func (p *program) verifyCommand() *cli.Command {
 With --file, an outside file is held against a model's file (NAME/FILE), against any file of a model
 (NAME), or against --digest and --size.`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "repair", Usage: "fetch what is bad again, from where it came"},
+			&cli.BoolFlag{Name: "repair", Usage: "fetch what is bad again, from where it came; clean up after killed processes"},
 			&cli.StringFlag{Name: "file", Usage: "verify the file at `PATH`, outside of the store"},
 			&cli.StringFlag{Name: "digest", Usage: "the sha256 `DIGEST` that the file must have"},
 			&cli.Int64Flag{Name: "size", Usage: "the number of `BYTES` that the file must have", Value: -1},
@@ -41,6 +41,7 @@ type verifiedDoc struct {
 	Bad      []badDoc        `json:"bad"`
 	Repaired []digest.Digest `json:"repaired"`
 	Foreign  []string        `json:"foreign"`
+	Freed    int64           `json:"freedBytes"`
 }
 
 func (p *program) verify(ctx context.Context, c *cli.Context) error {
@@ -75,7 +76,7 @@ func (p *program) verify(ctx context.Context, c *cli.Context) error {
 func verifiedDocOf(r *mstore.VerifyReport) verifiedDoc {
 	doc := verifiedDoc{
 		Checked: r.Checked, Bytes: r.Bytes, Bad: make([]badDoc, 0, len(r.Bad)), Repaired: []digest.Digest{},
-		Foreign: append([]string{}, r.Foreign...),
+		Foreign: append([]string{}, r.Foreign...), Freed: r.FreedBytes,
 	}
 	for _, b := range r.Bad {
 		bad := badDoc{Digest: b.Digest, Names: append([]string{}, b.Names...), Problem: b.Problem, Repaired: b.Repaired}
@@ -109,6 +110,9 @@ func (p *program) verifyText(r *mstore.VerifyReport) error {
 	}
 	for _, path := range r.Foreign {
 		p.note("%s is no blob and is left alone", clean(path))
+	}
+	if r.FreedBytes > 0 {
+		p.note("freed %s that killed processes had left", size(r.FreedBytes))
 	}
 	outcome := "all good"
 	switch left := len(r.Bad) - r.Repaired; {
