@@ -87,23 +87,33 @@ func (s *Store) Open(d digest.Digest) (*Blob, error) {
 	return b, nil
 }
 
-// looks is how often a reader looks in blobs/ and in trash/ before it believes a miss. Two would do if no two sweeps
-// ever moved one blob within the time of a look.
-const looks = 4
+// looks is how often a reader looks in blobs/ and in trash/ before it believes a miss, and mostLooks while sweeps are at
+// work: what one puts back between two looks, another may move.
+const (
+	looks     = 2
+	mostLooks = 64
+	// atWork is how long after the last move to or from trash/ a sweep is taken to be at work.
+	atWork = time.Second
+)
 
 // openOrRestore looks in blobs, in trash, and in blobs again: a sweep moves a blob aside before it knows that nobody
 // needs it, and may have put it back between our two looks.
 func (s *Store) openOrRestore(k key.Key) (*os.File, error) {
-	for range looks - 1 {
+	for look := 1; ; look++ {
 		f, err := openRegular(k.In(s.blobs()))
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) || look > looks && (look > mostLooks || !s.sweeping()) {
 			return f, err
 		}
 		if err := s.restore(k); err != nil {
 			return nil, err
 		}
 	}
-	return openRegular(k.In(s.blobs()))
+}
+
+// sweeping tells whether something was moved to or from trash/ of late. A clock that is wrong costs looks, or saves some.
+func (s *Store) sweeping() bool {
+	info, err := os.Stat(s.Dir("trash"))
+	return err == nil && time.Since(info.ModTime()).Abs() < atWork
 }
 
 func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
