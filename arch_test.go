@@ -59,6 +59,7 @@ var rooms = map[string][]string{
 	"internal/memsink":      {},
 	"internal/hubtest":      {},
 	"internal/registrytest": {"internal/durable", "internal/flock"},
+	"internal/storecheck":   {},
 	"internal/tinymodel":    {},
 }
 
