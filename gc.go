@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mstore/mstore/gc"
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/manifest/tags"
 )
 
@@ -55,6 +56,9 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (_ *GCResult, err error) {
 		return r, nil
 	}
 	done, err := c.Run(ctx, plan)
+	if err == nil {
+		err = durable.Reap(s.requests.dir, gc.KeepIngests)
+	}
 	if done == nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,22 @@ func TestWhatIsRememberedOfPulls(t *testing.T) {
 	}
 	_, err = s.ResumePull(t.Context(), h.ID())
 	wantFailure(t, "ResumePull", err, mstore.ErrNotFound)
+}
+
+// A process that is killed while it writes down what it was asked for leaves a file that nobody finishes.
+func TestGCRemovesUnfinishedRequests(t *testing.T) {
+	s := newStore(t)
+	dir := filepath.Join(s.Dir(), "pulls")
+	dead, young := filepath.Join(dir, ".tmp-1"), filepath.Join(dir, ".tmp-2")
+	try(t, os.MkdirAll(dir, 0o755), os.WriteFile(dead, nil, 0o600), os.WriteFile(young, nil, 0o600))
+	old := time.Now().Add(-8 * 24 * time.Hour)
+	try(t, os.Chtimes(dead, old, old))
+	_, err := s.GC(t.Context(), mstore.GCOptions{})
+	try(t, err)
+	if left := glob(t, dir, "*"); !slices.Equal(left, []string{young}) {
+		t.Errorf("left: %q", left)
+	}
+	try(t, os.Remove(young))
 }
 
 func TestRequestsHaveNoPasswordsAndNoRelativePaths(t *testing.T) {

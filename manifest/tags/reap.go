@@ -2,8 +2,6 @@ package tags
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -15,20 +13,7 @@ import (
 func (t *Tags) Reap(keep time.Duration) error {
 	var errs []error
 	for _, dir := range []string{t.tagDir(), t.pinDir(), filepath.Dir(t.indexPath())} {
-		entries, err := os.ReadDir(dir)
-		errs = append(errs, err)
-		for _, e := range entries {
-			if !durable.IsTemp(e.Name()) || !e.Type().IsRegular() {
-				continue
-			}
-			info, err := e.Info()
-			if err == nil && time.Since(info.ModTime()) > keep {
-				err = os.Remove(filepath.Join(dir, e.Name()))
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
-		}
+		errs = append(errs, durable.Reap(dir, keep))
 	}
 	return errors.Join(errs...)
 }
