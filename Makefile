@@ -15,9 +15,12 @@ BENCH ?=
 # The time each fuzz target gets in `make fuzz`.
 FUZZTIME ?= 20s
 
+# The commands that `make soak` runs; a third as many where locks do nothing.
+ROUNDS ?= 3000
+
 export PATH := $(CURDIR)/$(TOOLS):$(PATH)
 
-.PHONY: help build demo test race lint fmt vet fuzz bench interop ci tools clean
+.PHONY: help build demo test race lint fmt vet fuzz bench interop soak ci tools clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -63,6 +66,9 @@ interop: tools ## hundreds of megabytes through real foreign clients, registries
 	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run Interop ./internal/interop
 	MSTORE_INTEROP=large $(GO) test -count=1 -v -run Interop .
 	MSTORE_MODELCHECK=large $(GO) test -count=1 -run 'TestModel' ./gc
+
+soak: tools ## thousands of commands in sixteen processes at once, some killed, one store; and with locks that do nothing
+	MSTORE_SOAK=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m ./internal/soak
 
 ci: ## what CI runs: cheapest failure first, the tests last
 	@bash .ci/run
