@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // errBlocked: what should be a folder on the way to a file is something else.
@@ -19,6 +20,8 @@ type folder struct {
 	root *os.Root
 	// perm is the mode of the folders made below, whatever the umask; 0 leaves it to the umask.
 	perm fs.FileMode
+	// grace is how long a stage in it is left alone, living or dead; 0 where locks tell which.
+	grace time.Duration
 }
 
 // parents makes the folders above p. The error is errBlocked when one of them is there and is no folder: links are
@@ -108,7 +111,7 @@ func (f folder) removeAll(p string) (err error) {
 // sub opens the folder p below f, which this process made.
 func (f folder) sub(p string) (folder, error) {
 	root, err := f.root.OpenRoot(filepath.FromSlash(p))
-	return folder{root, f.perm}, err
+	return folder{root: root, perm: f.perm}, err
 }
 
 // names is what the folder p holds; "." is f itself.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/mstore/mstore/internal/flock"
 )
@@ -22,8 +23,9 @@ const (
 // stage is a private folder in which files become whole before they get their names in the folder beside it.
 //
 // newStage makes it and sweeps what processes that died have left in the same folder; close removes it. A lock file
-// beside it, which is there before it and after it, tells the living from the dead. Where locks do nothing a sweep may
-// take a living stage for dead: its export fails, and no file is less whole for it.
+// beside it, which is there before it and after it, tells the living from the dead; where locks are known to do nothing,
+// its age does (folder.grace). Where that is not known a sweep may take a living stage for dead: its export fails, and no
+// file is less whole for it.
 type stage struct {
 	in   folder // where the stage lies
 	name string // of the stage, in in
@@ -98,6 +100,9 @@ func sweep(in folder) error {
 	for _, e := range entries {
 		name, isLock := strings.CutSuffix(e.Name(), lockSuffix)
 		if !isLock || !strings.HasPrefix(name, stagePrefix) || !e.Type().IsRegular() {
+			continue
+		}
+		if info, err := e.Info(); in.grace > 0 && (err != nil || time.Since(info.ModTime()) < in.grace) {
 			continue
 		}
 		unlock, ok, err := flock.TryLockSame(in.path(e.Name()))

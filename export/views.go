@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -19,6 +20,9 @@ import (
 
 // races is how often a view is made again that another process takes away while it is made.
 const races = 5
+
+// doubtfulGrace is how long what was begun is left alone where locks do nothing: longer than a view takes to make.
+const doubtfulGrace = 24 * time.Hour
 
 // Views are the models of a store as folders: <root>/views/<hex of the manifest's digest>, with the model's files in
 // it under their own names. A file is a hard link to its blob, read-only; where the file system or the file's loader
@@ -47,7 +51,11 @@ func OpenViews(store *blobstore.Store) (*Views, error) {
 		return nil, errors.Join(err, root.Close())
 	}
 	// The folders below get the mode of this one, so that in a shared store every user can repair and remove them.
-	return &Views{store, folder{root, info.Mode() & (fs.ModePerm | fs.ModeSetgid)}}, nil
+	in := folder{root: root, perm: info.Mode() & (fs.ModePerm | fs.ModeSetgid)}
+	if store.Doubtful() {
+		in.grace = doubtfulGrace
+	}
+	return &Views{store, in}, nil
 }
 
 // Close gives the folder back.

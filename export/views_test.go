@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -264,6 +265,32 @@ func TestListClearsWhatDiedInBetween(t *testing.T) {
 	write(t, filepath.Join(dir, ".mstore-other", "not ours"), "x")
 	wantViews(t, views)
 	if diff := cmp.Diff([]string{".mstore-other"}, names(t, dir)); diff != "" {
+		t.Errorf("views (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhereLocksDoNothingOnlyOldStagesAreCleared: nobody can tell there whether what was begun a moment ago is dead.
+func TestWhereLocksDoNothingOnlyOldStagesAreCleared(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	openStore := func() *blobstore.Store {
+		store, err := blobstore.Open(root, blobstore.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+	openStore()
+	write(t, filepath.Join(root, "store.json"), `{"version":1,"locks":false}`)
+	views, dir, old := openViews(t, openStore()), filepath.Join(root, "views"), time.Now().Add(-25*time.Hour)
+	for _, name := range []string{".mstore-YOUNG", ".mstore-OLD"} {
+		write(t, filepath.Join(dir, name, "tree", "model.bin"), "x")
+		write(t, filepath.Join(dir, name+".lock"), "")
+	}
+	if err := os.Chtimes(filepath.Join(dir, ".mstore-OLD.lock"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	wantViews(t, views)
+	if diff := cmp.Diff([]string{".mstore-YOUNG", ".mstore-YOUNG.lock"}, names(t, dir)); diff != "" {
 		t.Errorf("views (-want +got):\n%s", diff)
 	}
 }
