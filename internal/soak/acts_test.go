@@ -68,7 +68,7 @@ var acts = []act{
 	{"push", 3, func(s *soak, r *rand.Rand, _ int) []string {
 		return []string{"push", readable(r), fmt.Sprintf("%s/pushed/%d:v1", s.registry, r.IntN(4))}
 	}, []int{notFound}, nil},
-	{"rm", 8, onName("rm"), []int{pinned, notFound, busy}, nil},
+	{"rm", 14, onName("rm"), []int{pinned, notFound, busy}, nil},
 	{"rm", 3, func(s *soak, r *rand.Rand, _ int) []string {
 		return []string{"rm", s.models[r.IntN(len(s.models))].ref}
 	}, []int{notFound, busy}, nil},
