@@ -122,6 +122,7 @@ func (s *Store) runPull(ctx context.Context, h *Pull, p *pullPlan, work *working
 	}
 	r, err = s.pull(ctx, puller, p, start)
 	if err == nil {
+		s.keepQuota(ctx, r)
 		h.enter(Succeeded)
 	} else {
 		h.enter(Failed)

@@ -33,6 +33,8 @@ type Options struct {
 	HTTP *http.Client
 	// Hub says how the Hugging Face Hub is spoken to.
 	Hub HubOptions
+	// Quota is what the store is held to: by GC, and after a pull or an import that made it exceed it.
+	Quota Quota
 	// Limits are on all transfers of the Store together: connections, bandwidth, memory.
 	Limits transfer.Limits
 	// UserAgent names the program to registries. Empty: "mstore".

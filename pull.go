@@ -82,6 +82,8 @@ type Pulled struct {
 	Retries      int
 	To           string         // the folder that the files were exported to, absolute; empty: none
 	Transfer     transfer.Stats // what its transfers did, together
+	Dropped      []string       // models that went because the store exceeded its quota
+	Over         int64          // bytes by which it exceeds it still
 }
 
 // Pull makes the model that ref names exist in the store, and moves the tag to it. What is there already is not
@@ -264,5 +266,7 @@ func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportO
 	if err != nil {
 		return nil, err
 	}
-	return s.pulled(r, start), nil
+	p := s.pulled(r, start)
+	s.keepQuota(ctx, p)
+	return p, nil
 }

@@ -2,6 +2,7 @@ package blobstore
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -29,6 +30,23 @@ func (s *Store) All() iter.Seq2[digest.Digest, error] {
 			}
 		}
 	}
+}
+
+// Size is how many bytes a blob takes, by its file alone: nothing is read, put back or checked. It is for who adds up what
+// many take. The errors are ErrNotFound, that of a digest which is none, and those of the file system.
+func (s *Store) Size(d digest.Digest) (int64, error) {
+	k, err := key.Parse(d)
+	if err != nil {
+		return 0, err
+	}
+	info, err := os.Lstat(k.In(s.blobs()))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular():
+		return 0, fmt.Errorf("%w: %s", ErrNotFound, d)
+	case err != nil:
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // Foreign gives the paths of what lies in blobs/ and is no blob, by its name or its type.

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
 )
 
@@ -57,5 +58,35 @@ func BenchmarkRemove(b *testing.B) {
 		if _, result := w.gc(w.collector()); len(result.Removed) != blobs {
 			b.Fatalf("%d removed, the last should be %s", len(result.Removed), last)
 		}
+	}
+}
+
+// BenchmarkChoose is the choice of a tenth of 10,000 tags that share some of 100,000 blobs, by last use and by size.
+func BenchmarkChoose(b *testing.B) {
+	for _, order := range []gc.Order{gc.LeastRecentlyUsed, gc.Largest} {
+		b.Run(string(order), func(b *testing.B) {
+			w := newWorld(b)
+			config := plainBlob(w, "{}")
+			var size int64
+			for i := range 10_000 {
+				var layers []ocispec.Descriptor
+				for j := range 10 {
+					d := plainBlob(w, fmt.Sprint(i/2*2+j%2*i%2, " ", j)) // pairs have half of their files in common
+					d.MediaType, size = "application/vnd.cncf.model.weight.v1.raw", size+d.Size
+					d.Annotations = map[string]string{ocispec.AnnotationTitle: fmt.Sprintf("model-%05d.safetensors", j)}
+					layers = append(layers, d)
+				}
+				m := plainBlob(w, string(manifestOf(config, layers...)))
+				m.MediaType = ocispec.MediaTypeImageManifest
+				plainTag(w, fmt.Sprintf("model-%d", i), m)
+			}
+			all, err := w.collector().Choose(b.Context(), gc.Limits{})
+			w.must(err)
+			for b.Loop() {
+				chosen, err := w.collector().Choose(b.Context(), gc.Limits{MaxSize: all.Size / 10 * 9, Order: order})
+				w.must(err)
+				b.ReportMetric(float64(len(chosen.Choices)), "tags")
+			}
+		})
 	}
 }

@@ -1,8 +1,9 @@
 // Package gc removes the blobs that nothing needs, beside processes that pull, read and collect in the same store.
 //
 // A tag and a lease are what keeps blobs: the roots. [Collector.Plan] marks what they reach and says what would go;
-// [Collector.Run] executes that plan. There is no lock and no daemon, nobody waits for a collector and a collector waits
-// for nobody. What makes that safe is an order, which Run and the pullers keep between them:
+// [Collector.Run] executes that plan; [Collector.Choose] says which tags limits ask to drop first. There is no lock and
+// no daemon, nobody waits for a collector and a collector waits for nobody. What makes that safe is an order, which Run
+// and the pullers keep between them:
 //
 //	puller     hold the digests -> look for the blobs -> fetch what is missing -> write the tag -> release
 //	collector  1 list what lies in trash/, left by collectors that were killed
@@ -35,5 +36,5 @@
 // use. What a lease holds is live, and when it is a manifest so is all that it refers to: who runs a model relies on
 // its files. The subject of a manifest is no part of it and is not marked.
 //
-// The package knows nothing of networks and of how models are pulled; which tags are to go is its caller's choice.
+// The package knows nothing of networks and of how models are pulled; what the limits are, its callers say.
 package gc

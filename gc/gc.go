@@ -43,7 +43,7 @@ type Collector struct {
 	Grace time.Duration
 	// Log hears at debug level what is removed. Nil: slog.Default.
 	Log *slog.Logger
-	// Now is the time that Grace counts from. Nil: the machine's.
+	// Now is the time that Grace and ages count from. Nil: the machine's.
 	Now func() time.Time
 
 	// at, when not nil, is called between the steps of Plan and Run. Tests act there, or kill the process.
@@ -112,10 +112,13 @@ func (c *Collector) grace() time.Duration {
 
 // young tells whether a blob is in its grace period.
 func (c *Collector) young(info blobstore.Info) bool {
-	now := time.Now
-	if c.Now != nil {
-		now = c.Now
-	}
 	grace := c.grace()
-	return grace > 0 && now().Sub(info.ModTime) < grace
+	return grace > 0 && c.now().Sub(info.ModTime) < grace
+}
+
+func (c *Collector) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
 }

@@ -90,7 +90,7 @@ func (m *marker) mark(ctx context.Context, r roots) (live, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	w := walk{known: m.known, live: make(live, len(m.known)), seen: make(live, len(m.known))}
+	w := newWalk(m.known)
 	for _, d := range found {
 		w.reach(d)
 	}
@@ -136,6 +136,10 @@ func unreadable(tag tags.Tag, err error) error {
 type walk struct {
 	known      map[digest.Digest]*node
 	live, seen live
+}
+
+func newWalk(known map[digest.Digest]*node) *walk {
+	return &walk{known: known, live: make(live), seen: make(live)}
 }
 
 func (w *walk) reach(d digest.Digest) {

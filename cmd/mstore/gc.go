@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -18,10 +19,18 @@ func (p *program) gcCommand() *cli.Command {
 	return &cli.Command{
 		Name: "gc", Usage: "remove the blobs that no model needs",
 		Description: `Nothing that a name reaches, or that a pull or a program started by exec uses, is removed. Several may
-run at once.`,
+run at once.
+
+With a limit, names are dropped first, and no more of them than it takes; never one that is pinned or in
+use. Policies: lru drops those not used for the longest time until the rest fits --max-size, size the
+largest, ttl only those older than --max-age. Set by the environment, the limits hold after each pull
+and import as well.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be removed, and remove nothing"},
 			&cli.DurationFlag{Name: "grace", Usage: "keep blobs younger than `DURATION`", DefaultText: "0, or 24h where locks do not work"},
+			&cli.StringFlag{Name: policyName, Usage: "drop models by `lru|ttl|size`", DefaultText: "MSTORE_CLEANUP_STRATEGY, or lru"},
+			&cli.GenericFlag{Name: maxSizeName, Value: new(byteSize), Usage: "drop models until the rest takes no more than `SIZE`", DefaultText: "MSTORE_CACHE_SIZE"},
+			&cli.DurationFlag{Name: maxAgeName, Usage: "drop models that were not used for `DURATION`", DefaultText: "MSTORE_MAX_AGE"},
 			&cli.BoolFlag{Name: "all", Usage: "drop every model that is not pinned, after a question"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		},
@@ -34,8 +43,18 @@ type removedDoc struct {
 	Size   int64         `json:"size"`
 }
 
+// chosenDoc is a model that exceeds a limit.
+type chosenDoc struct {
+	Name     string    `json:"name"`
+	Reason   string    `json:"reason"`
+	LastUsed time.Time `json:"lastUsed"`
+	Frees    int64     `json:"freesBytes"`
+}
+
 type gcDoc struct {
 	Dropped    []string     `json:"dropped"`
+	Chosen     []chosenDoc  `json:"chosen"`
+	OverBytes  int64        `json:"overBytes"`
 	Removed    []removedDoc `json:"removed"`
 	FreedBytes int64        `json:"freedBytes"`
 	Kept       int          `json:"kept"`
@@ -43,7 +62,11 @@ type gcDoc struct {
 }
 
 func (p *program) gc(ctx context.Context, c *cli.Context) error {
-	opts := mstore.GCOptions{DryRun: c.Bool("dry-run"), All: c.Bool("all"), Grace: c.Duration("grace")}
+	quota, err := quota(c)
+	if err != nil {
+		return err
+	}
+	opts := mstore.GCOptions{DryRun: c.Bool("dry-run"), All: c.Bool("all"), Grace: c.Duration("grace"), Quota: quota}
 	return p.withStore(c, func(s *mstore.Store) error {
 		if opts.All && !opts.DryRun && !c.Bool("yes") {
 			if sure, err := p.confirm(ctx, s, opts); err != nil || !sure {
@@ -110,7 +133,10 @@ func (p *program) readLine(ctx context.Context) (string, error) {
 func gcDocOf(r *mstore.GCResult) gcDoc {
 	doc := gcDoc{
 		Dropped: append([]string{}, r.Dropped...), Removed: make([]removedDoc, 0, len(r.Removed)),
-		FreedBytes: r.FreedBytes, Kept: r.Kept, DryRun: r.DryRun,
+		Chosen: make([]chosenDoc, 0, len(r.Chosen)), OverBytes: r.Over, FreedBytes: r.FreedBytes, Kept: r.Kept, DryRun: r.DryRun,
+	}
+	for _, choice := range r.Chosen {
+		doc.Chosen = append(doc.Chosen, chosenDoc{choice.Tag.Name, whichLimit(choice), choice.Tag.LastUsed, choice.Frees})
 	}
 	for _, removal := range r.Removed {
 		doc.Removed = append(doc.Removed, removedDoc{removal.Digest, removal.Size})
@@ -123,11 +149,16 @@ func (p *program) gcText(r *mstore.GCResult) error {
 	if r.DryRun {
 		dropped, removed, freed = "would drop", "would remove", "free"
 	}
+	why := make(map[string]string)
+	for _, choice := range r.Chosen {
+		why[choice.Tag.Name] = fmt.Sprintf(" (last used %s, %s)", choice.Tag.LastUsed.Format(time.DateOnly), size(choice.Frees))
+	}
 	for _, name := range r.Dropped {
-		if err := p.print("%s %s", dropped, clean(name)); err != nil {
+		if err := p.print("%s %s%s", dropped, clean(name), why[name]); err != nil {
 			return err
 		}
 	}
+	p.overQuota(r.Over)
 	if r.DryRun {
 		rows := make([][]string, 0, len(r.Removed))
 		for _, removal := range r.Removed {

@@ -153,9 +153,13 @@ func (p *program) withStore(c *cli.Context, do func(*mstore.Store) error) (err e
 	if err != nil {
 		return err
 	}
+	quota, err := quota(c)
+	if err != nil {
+		return err
+	}
 	store, err := mstore.Open(dir, mstore.Options{
 		Shared: c.Bool(sharedName), Offline: c.Bool(offlineName), UserAgent: userAgent(),
-		Limits: limits(c), Log: p.log, Events: p.watch.tell,
+		Limits: limits(c), Quota: quota, Log: p.log, Events: p.watch.tell,
 	})
 	if err != nil {
 		return err

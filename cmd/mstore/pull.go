@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -53,6 +54,8 @@ type pulledDoc struct {
 	Retries      int           `json:"retries"`
 	Source       *sourceDoc    `json:"source"`
 	To           string        `json:"to,omitempty"`
+	Dropped      []string      `json:"dropped,omitempty"`
+	OverBytes    int64         `json:"overBytes,omitempty"`
 }
 
 // failedDoc stands for a model that failed among the results of a command on several.
@@ -126,13 +129,17 @@ func (p *program) pulled(r *mstore.Pulled, done string) error {
 	default:
 		p.note("%s", moved(done, r.BytesFetched, r.BytesReused, r.Elapsed))
 	}
+	if len(r.Dropped) > 0 {
+		p.note("dropped to stay within the limits: %s", clean(strings.Join(r.Dropped, ", ")))
+	}
+	p.overQuota(r.Over)
 	if r.To != "" && p.progress != progressJSON {
 		p.note("exported to %s", clean(r.To))
 	}
 	doc := pulledDoc{
 		Name: r.Name, Reference: r.Reference, Digest: r.Digest, Bytes: r.Size, BytesFetched: r.BytesFetched,
 		BytesReused: r.BytesReused, Files: filesOf(&r.Model), Cached: r.Cached, Seconds: r.Elapsed.Seconds(),
-		Retries: r.Retries, Source: sourceOf(&r.Model), To: r.To,
+		Retries: r.Retries, Source: sourceOf(&r.Model), To: r.To, Dropped: r.Dropped, OverBytes: r.Over,
 	}
 	return p.result(doc, func() error { return p.nameLine(r.Name, r.Digest) })
 }
