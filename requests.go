@@ -131,17 +131,17 @@ func (s requests) write(path string, f requestFile) (err error) {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(s.dir, ".tmp-*")
+	temp, err := durable.CreateTemp(s.dir)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
+			err = errors.Join(err, durable.Delete(temp.Name()))
 		}
 	}()
-	_, err = temp.Write(append(raw, '\n'))
-	if err = errors.Join(err, temp.Chmod(requestMode), temp.Close()); err != nil {
+	_, err = durable.Write(temp, append(raw, '\n'))
+	if err = errors.Join(err, durable.Chmod(temp, requestMode), temp.Close()); err != nil {
 		return err
 	}
 	return durable.Move(temp.Name(), path)
@@ -165,7 +165,7 @@ func (w *working) end(done bool) error {
 	if !done {
 		return err
 	}
-	gone := os.Remove(w.path)
+	gone := durable.Delete(w.path)
 	if errors.Is(gone, fs.ErrNotExist) { // somebody else was at the same
 		gone = nil
 	}

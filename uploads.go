@@ -136,7 +136,7 @@ func (u *uploads) holds(name string) bool {
 
 // discard removes a file, which may be gone.
 func (u *uploads) discard(name string) {
-	if err := os.Remove(filepath.Join(u.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Delete(filepath.Join(u.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		u.log.Debug("a note of an upload stays", "error", err)
 	}
 }

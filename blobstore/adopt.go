@@ -56,7 +56,7 @@ func (s *Store) inherit(dir, path string) error {
 		return errors.Join(errAlive, unlock())
 	}
 	now := time.Now()
-	err = os.Chtimes(dir, now, now)
+	err = durable.Chtimes(dir, now)
 	if err == nil {
 		err = durable.Move(dir, path)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/key"
 )
 
@@ -129,7 +130,7 @@ func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
 	if err := rehash(b, func(int64) error { return nil }); err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(blobMode); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := durable.Chmod(f, blobMode); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
 	_, err = f.Seek(0, io.SeekStart)
@@ -161,7 +162,7 @@ func (s *Store) freshen(d digest.Digest) error {
 		return err
 	}
 	now := time.Now()
-	err = os.Chtimes(k.In(s.blobs()), now, now)
+	err = durable.Chtimes(k.In(s.blobs()), now)
 	if errors.Is(err, fs.ErrPermission) {
 		s.log.Debug("a blob could not be made young", "digest", d, "error", err)
 		return nil

@@ -123,7 +123,7 @@ func (in *Ingest) publish(k key.Key) error {
 	if err := in.store.setAside(k); err != nil {
 		return err
 	}
-	if err := in.folder.data.Chmod(blobMode); err != nil {
+	if err := durable.Chmod(in.folder.data, blobMode); err != nil {
 		return err
 	}
 	return durable.Publish(in.folder.data, k.In(in.store.blobs()))

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/mstore/mstore/internal/clone"
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // CopyFrom fills the ingest from a regular file on this machine: by sharing its blocks where the file system can, else
@@ -48,12 +49,16 @@ func (in *Ingest) clone(src *os.File, size int64) bool {
 		return false
 	}
 	defer in.writers.Done()
-	if !slices.Equal(todo, []extent{whole}) || clone.File(in.folder.data, src) != nil || in.folder.record(whole) != nil {
+	if !slices.Equal(todo, []extent{whole}) || cloned(in.folder.data, src) != nil || in.folder.record(whole) != nil {
 		in.unclaim(todo)
 		return false
 	}
 	in.wrote(whole)
 	return true
+}
+
+func cloned(dst, src *os.File) error {
+	return durable.Call("clone", dst.Name(), func() error { return clone.File(dst, src) })
 }
 
 // copyMissing reads what is missing, and only that, from the same offsets of src.

@@ -204,7 +204,7 @@ func makeFolders(root string, dirs []string, shared bool) error {
 			continue
 		}
 		for ; len(folder) >= len(root); folder = filepath.Dir(folder) { // blobs/sha256 is two folders
-			if err := os.Chmod(folder, fs.ModeSetgid|0o775); err != nil {
+			if err := durable.ChmodPath(folder, fs.ModeSetgid|0o775); err != nil {
 				return err
 			}
 		}

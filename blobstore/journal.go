@@ -112,10 +112,10 @@ func newJournal(dir, boot string, have extents, stamp int64) (*journal, error) {
 // rewrite is newJournal for who has the lock. On an error the journal is as it was.
 func (j *journal) rewrite() error {
 	path := filepath.Join(j.dir, newJournalFile)
-	if err := ignoreMissing(os.Remove(path)); err != nil { // of a process that was killed here
+	if err := ignoreMissing(durable.Delete(path)); err != nil { // of a process that was killed here
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := durable.Create(path, 0o644)
 	if err != nil {
 		return err
 	}
@@ -123,15 +123,15 @@ func (j *journal) rewrite() error {
 	for _, e := range j.have {
 		raw = appendRecord(raw, j.boot, e, j.stamp)
 	}
-	_, err = file.Write(raw)
+	_, err = durable.Write(file, raw)
 	if err == nil {
-		err = file.Chmod(0o644) // every user of a shared store sees how far it is
+		err = durable.Chmod(file, 0o644) // every user of a shared store sees how far it is
 	}
 	if err == nil {
 		err = durable.Move(path, filepath.Join(j.dir, journalFile))
 	}
 	if err != nil {
-		return errors.Join(err, file.Close(), ignoreMissing(os.Remove(path)))
+		return errors.Join(err, file.Close(), ignoreMissing(durable.Delete(path)))
 	}
 	old := j.file
 	j.file, j.records, j.last = file, int64(len(j.have)), extent{}
@@ -160,7 +160,7 @@ func (j *journal) record(e extent, stamp int64) error {
 		j.records++
 	}
 	j.last = e
-	_, err := j.file.WriteAt(appendRecord(nil, j.boot, e, j.stamp), (j.records-1)*recordSize)
+	_, err := durable.WriteAt(j.file, appendRecord(nil, j.boot, e, j.stamp), (j.records-1)*recordSize)
 	return wrapJournal(err)
 }
 

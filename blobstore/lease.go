@@ -45,7 +45,7 @@ const newLeasePrefix = ".new-"
 // Lease makes a lease that holds nothing yet.
 func (s *Store) Lease() (*Lease, error) {
 	dir, name := s.Dir("leases"), nonce()
-	file, err := os.OpenFile(filepath.Join(dir, newLeasePrefix+name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := durable.Create(filepath.Join(dir, newLeasePrefix+name), 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make a lease: %w", err)
 	}
@@ -54,7 +54,7 @@ func (s *Store) Lease() (*Lease, error) {
 		path: filepath.Join(dir, name),
 	}
 	if err := l.publish(); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a lease: %w", err), file.Close(), os.Remove(file.Name()))
+		return nil, errors.Join(fmt.Errorf("make a lease: %w", err), file.Close(), durable.Delete(file.Name()))
 	}
 	l.beat.Go(l.keepBeating)
 	return l, nil
@@ -72,7 +72,7 @@ func (l *Lease) publish() error {
 	}
 	err = l.append(line)
 	if err == nil {
-		err = l.file.Chmod(0o644) // every user of a shared store reads it
+		err = durable.Chmod(l.file, 0o644) // every user of a shared store reads it
 	}
 	if err == nil {
 		err = durable.Move(born, l.path)
@@ -93,7 +93,7 @@ func (l *Lease) keepBeating() {
 		case <-l.stop:
 			return
 		case now := <-ticker.C:
-			if err := os.Chtimes(l.path, now, now); err != nil {
+			if err := durable.Chtimes(l.path, now); err != nil {
 				l.store.log.Warn("a lease could not be refreshed", "lease", l.path, "error", err)
 			}
 		}
@@ -137,7 +137,7 @@ func (l *Lease) append(lines []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	n, err := l.file.WriteAt(lines, l.end)
+	n, err := durable.WriteAt(l.file, lines, l.end)
 	if err == nil {
 		l.end += int64(n)
 	}
@@ -173,7 +173,7 @@ func (l *Lease) Release() error {
 	}
 	close(l.stop)
 	l.beat.Wait()
-	err := errors.Join(ignoreMissing(os.Remove(l.path)), l.lock.Release(), l.file.Close())
+	err := errors.Join(ignoreMissing(durable.Delete(l.path)), l.lock.Release(), l.file.Close())
 	l.file = nil
 	return err
 }
@@ -222,7 +222,7 @@ func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
 		return err
 	}
 	if f != alive {
-		return errors.Join(ignoreMissing(os.Remove(path)), unlock())
+		return errors.Join(ignoreMissing(durable.Delete(path)), unlock())
 	}
 	if unborn {
 		return nil

@@ -85,7 +85,7 @@ func (l *Lease) linkLocked(ctx context.Context, src *os.File, info fs.FileInfo, 
 		got, err = in.Commit(ctx)
 	}
 	if err != nil {
-		return Info{}, errors.Join(err, in.Discard(), src.Chmod(info.Mode().Perm()))
+		return Info{}, errors.Join(err, in.Discard(), durable.Chmod(src, info.Mode().Perm()))
 	}
 	return got, nil
 }
@@ -94,7 +94,7 @@ func (l *Lease) linkLocked(ctx context.Context, src *os.File, info fs.FileInfo, 
 // ingest, nothing is written to it.
 func (in *Ingest) link(src *os.File, info fs.FileInfo) error {
 	path := filepath.Join(in.folder.path, dataFile)
-	if err := os.Remove(path); err != nil {
+	if err := durable.Delete(path); err != nil {
 		return err
 	}
 	if err := durable.Link(src.Name(), path); err != nil {

@@ -112,7 +112,7 @@ func (m *marks) put(k mark) (err error) {
 			return err
 		}
 	}
-	if _, err := m.file.WriteAt(k.encode(m.key), m.next*slotSize); err != nil {
+	if _, err := durable.WriteAt(m.file, k.encode(m.key), m.next*slotSize); err != nil {
 		return err
 	}
 	m.top, m.next = k, (m.next+1)%markSlots
@@ -125,7 +125,7 @@ func (m *marks) forget() error {
 	if m.file == nil {
 		return nil
 	}
-	if err := m.file.Truncate(0); err != nil {
+	if err := durable.Truncate(m.file, 0); err != nil {
 		return err
 	}
 	return durable.SyncData(m.file)

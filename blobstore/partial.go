@@ -75,11 +75,11 @@ func (s *Store) newPartial(id string) (*partial, error) {
 
 func (s *Store) makePartial(id string) (path string, err error) {
 	path = s.partialPath(id)
-	if err := os.Mkdir(path, 0o755); err != nil {
+	if err := durable.Mkdir(path, 0o755); err != nil {
 		return "", err
 	}
 	if s.format.Shared { // every member of the group may remove what another left
-		err = os.Chmod(path, 0o775|fs.ModeSetgid)
+		err = durable.ChmodPath(path, 0o775|fs.ModeSetgid)
 	}
 	return path, err
 }
@@ -123,13 +123,13 @@ func (p *partial) own() error {
 		return err
 	}
 	if p.owned, err = flock.Share(path); err == nil {
-		err = file.Chmod(0o644) // every user of a shared store reads it
+		err = durable.Chmod(file, 0o644) // every user of a shared store reads it
 	}
 	if err == nil {
-		_, err = file.WriteAt(line, 0) // at no instant is there no owner: a power cut may keep any of them
+		_, err = durable.WriteAt(file, line, 0) // at no instant is there no owner: a power cut may keep any of them
 	}
 	if err == nil {
-		err = file.Truncate(int64(len(line)))
+		err = durable.Truncate(file, int64(len(line)))
 	}
 	return errors.Join(err, file.Close())
 }
@@ -143,7 +143,7 @@ func (p *partial) write(b []byte, off int64) error {
 	if err := p.state(); err != nil {
 		return err
 	}
-	if _, err := p.data.WriteAt(b, off); err != nil {
+	if _, err := durable.WriteAt(p.data, b, off); err != nil {
 		return err
 	}
 	end := off + int64(len(b))
@@ -208,7 +208,7 @@ func removePartial(dir string) error {
 	for _, name := range []string{
 		watermarkFile, checkpointFile, dataFile, newJournalFile, journalFile, closedFile, ownerFile,
 	} {
-		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, name))))
+		errs = append(errs, ignoreMissing(durable.Delete(filepath.Join(dir, name))))
 	}
-	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)
+	return errors.Join(append(errs, ignoreMissing(durable.Delete(dir)))...)
 }

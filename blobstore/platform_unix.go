@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/flock"
 )
 
@@ -40,7 +41,7 @@ func openRegular(path string) (*os.File, error) {
 // name, when it was killed, gets its mode of before.
 func openPrivate(path string) (*os.File, error) {
 	const flags = os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	f, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
+	f, err := durable.OpenFile(path, os.O_RDWR|flags, 0o644)
 	if errors.Is(err, fs.ErrPermission) {
 		f, err = reopenWritable(path)
 	}
@@ -62,7 +63,7 @@ func reopenWritable(path string) (*os.File, error) {
 	if err := checkPrivate(f); err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(0o644); err != nil {
+	if err := durable.Chmod(f, 0o644); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // openRegular opens a file for reading that must be regular, not a link and not a folder.
@@ -24,7 +26,7 @@ func openPrivate(path string) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file of one name", path)
 	}
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	return durable.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 }
 
 // checkOwner trusts the access lists of the folder, which are not ours to read.

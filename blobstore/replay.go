@@ -69,7 +69,7 @@ func (p *partial) replay(boot string, size int64) (have extents, from mark, err 
 // that is there would not count, should the new one fail.
 func (p *partial) begin(boot string, have extents, length int64) (err error) {
 	if have.end() != length {
-		if err := p.data.Truncate(have.end()); err != nil {
+		if err := durable.Truncate(p.data, have.end()); err != nil {
 			return err
 		}
 	}

@@ -79,7 +79,7 @@ func (t Trashed) Restore() error {
 // Delete removes the blob for good. gone is false, without an error, when it is no longer in the trash: somebody else
 // put it back, or removed it.
 func (t Trashed) Delete() (gone bool, err error) {
-	err = os.Remove(t.path)
+	err = durable.Delete(t.path)
 	return err == nil, ignoreMissing(err)
 }
 

@@ -2,11 +2,11 @@ package blobstore
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/flock"
 )
 
@@ -29,7 +29,7 @@ func (s *Store) lockIngest(ctx context.Context, path, id string, waiting func(ha
 		}
 	}
 	if s.format.Shared { // whoever made the file may have a umask that shuts the others out; only they can change it
-		_ = os.Chmod(path, 0o664)
+		_ = durable.ChmodPath(path, 0o664)
 	}
 	return unlock, nil
 }

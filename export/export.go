@@ -91,7 +91,7 @@ func target(dir string) (folder, error) {
 	if err := durable.MkdirAll(dir, 0o777); err != nil {
 		return folder{}, err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := durable.OpenRoot(dir)
 	return folder{root: root}, err
 }
 

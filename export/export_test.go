@@ -4,12 +4,13 @@ import (
 	"archive/tar"
 	"context"
 	"io"
-	"os"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // Unpack unpacks one archive into an empty folder.
 func Unpack(ctx context.Context, dir string, r io.Reader, image bool) error {
-	root, err := os.OpenRoot(dir)
+	root, err := durable.OpenRoot(dir)
 	if err != nil {
 		return err
 	}

@@ -9,15 +9,17 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // errBlocked: what should be a folder on the way to a file is something else.
 var errBlocked = errors.New("not a folder")
 
-// folder is a folder that is only reached through its os.Root. Paths are slash-separated and clean; none ends in a
+// folder is a folder that is only reached through its Root. Paths are slash-separated and clean; none ends in a
 // slash.
 type folder struct {
-	root *os.Root
+	root durable.Root
 	// perm is the mode of the folders made below, whatever the umask; 0 leaves it to the umask.
 	perm fs.FileMode
 	// grace is how long a stage in it is left alone, living or dead; 0 where locks tell which.
@@ -92,7 +94,7 @@ func (f folder) open(p string, info fs.FileInfo) (*os.File, error) {
 
 // create makes the empty file p, which must not be there.
 func (f folder) create(p string, perm fs.FileMode) (*os.File, error) {
-	return f.root.OpenFile(filepath.FromSlash(p), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	return f.root.Create(filepath.FromSlash(p), perm)
 }
 
 func (f folder) remove(p string) error { return f.root.Remove(filepath.FromSlash(p)) }

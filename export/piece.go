@@ -149,7 +149,7 @@ func (e *exporter) write(data []byte) (private string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
+	_, err = durable.Write(f, data)
 	if err == nil {
 		err = durable.SyncFile(f)
 	}

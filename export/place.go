@@ -108,7 +108,9 @@ func place(ctx context.Context, b *blobstore.Blob, to folder, p string, ways []w
 }
 
 func reflink(_ context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
-	err := write(to, p, b, t, func(f *os.File) error { return clone.File(f, b.File()) })
+	err := write(to, p, b, t, func(f *os.File) error {
+		return durable.Call("clone", f.Name(), func() error { return clone.File(f, b.File()) })
+	})
 	if err == nil {
 		t.progress(b.Size())
 	}
@@ -117,7 +119,7 @@ func reflink(_ context.Context, b *blobstore.Blob, to folder, p string, t terms)
 
 func copyBytes(ctx context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
 	return write(to, p, b, t, func(f *os.File) error {
-		n, err := clone.Copy(ctx, f, b.File(), t.progress)
+		n, err := clone.Copy(ctx, durable.Writer(f), b.File(), t.progress)
 		if err == nil && n != b.Size() {
 			err = fmt.Errorf("copied %d of %d bytes", n, b.Size())
 		}
@@ -139,7 +141,7 @@ func write(to folder, p string, b *blobstore.Blob, t terms, fill func(f *os.File
 	}()
 	err = fill(f)
 	if err == nil && t.perm&writable == 0 {
-		err = f.Chmod(t.perm)
+		err = durable.Chmod(f, t.perm)
 	}
 	if err == nil && t.sync {
 		err = durable.SyncFile(f)
@@ -151,7 +153,7 @@ func write(to folder, p string, b *blobstore.Blob, t terms, fill func(f *os.File
 	if err != nil {
 		return err
 	}
-	return to.root.Chtimes(p, info.ModTime(), info.ModTime())
+	return to.root.Chtimes(p, info.ModTime())
 }
 
 // link gives the blob's file another name. The name it links is looked at again, so that what was opened is what was

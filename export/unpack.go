@@ -16,6 +16,7 @@ import (
 
 	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/internal/clone"
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/manifest"
 )
 
@@ -208,7 +209,7 @@ func (u *unpacker) file(ctx context.Context, p string, h *tar.Header, content io
 		return err
 	}
 	var broken error
-	n, err := clone.Copy(ctx, f, &noting{content, &broken}, nil)
+	n, err := clone.Copy(ctx, durable.Writer(f), &noting{content, &broken}, nil)
 	if err == nil && n != h.Size {
 		broken = io.ErrUnexpectedEOF
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/manifest"
 )
 
@@ -85,7 +86,7 @@ func (w *view) record(tree folder) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(raw)
+	_, err = durable.Write(f, raw)
 	return errors.Join(err, f.Close())
 }
 
@@ -198,7 +199,7 @@ func rightCopy(
 	if err != nil || got != want {
 		return false, err
 	}
-	err = have.root.Chtimes(filepath.FromSlash(p), blob.ModTime(), blob.ModTime())
+	err = have.root.Chtimes(filepath.FromSlash(p), blob.ModTime())
 	if errors.Is(err, fs.ErrPermission) { // another user's copy: it is read in full each time
 		err = nil
 	}

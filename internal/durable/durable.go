@@ -1,8 +1,9 @@
 // Package durable writes what a power cut must not take back.
 //
-// It is the only caller of rename, link and fsync in this module. Each function names its system calls in order;
-// TestSystemCalls compares them with what strace sees. "Durable" means: on disk when the function has returned.
-// "Atomic" means: a reader sees the old state or the new one. The package knows nothing of what the files mean.
+// It is the only caller of rename, link and fsync in this module, and whatever else changes a store goes through it too,
+// so that a build with the tag failpoints can fail, or die, at each of these steps. Each function names its system
+// calls in order; TestSystemCalls compares them with what strace sees. "Durable" means: on disk when the function has
+// returned. "Atomic" means: a reader sees the old state or the new one. The package knows nothing of what the files mean.
 //
 // An error of fsync is final for the file: the kernel may have dropped the pages and forgotten the error, so the file
 // is thrown away and never synced a second time.
@@ -25,26 +26,26 @@ const tempPrefix = ".tmp-"
 //
 //	openat(dir/.tmp-*, O_CREAT|O_EXCL)  write  fchmod  fsync  close  rename  openat(dir)  fsync  close
 func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
+	f, err := CreateTemp(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, ignoreMissing(os.Remove(f.Name())))
+			err = errors.Join(err, ignoreMissing(Delete(f.Name())))
 		}
 	}()
-	_, err = f.Write(data)
+	_, err = Write(f, data)
 	if err == nil {
-		err = f.Chmod(perm)
+		err = Chmod(f, perm)
 	}
 	if err == nil {
-		err = f.Sync()
+		err = SyncFile(f)
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, step("close", f.Name(), f.Close)); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := Move(f.Name(), path); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -56,10 +57,10 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 //
 //	fsync(f)  rename  openat(dir)  fsync  close
 func Publish(f *os.File, path string) error {
-	if err := f.Sync(); err != nil {
+	if err := SyncFile(f); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := Move(f.Name(), path); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -73,7 +74,7 @@ func PublishDir(from, path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return &fs.PathError{Op: "publish", Path: path, Err: fs.ErrExist}
 	}
-	if err := os.Rename(from, path); err != nil {
+	if err := Move(from, path); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -96,7 +97,7 @@ func MkdirAll(path string, perm fs.FileMode) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return SyncDir(parent)
@@ -106,23 +107,27 @@ func MkdirAll(path string, perm fs.FileMode) error {
 // is to be thrown away.
 //
 //	fsync(f)
-func SyncFile(f *os.File) error { return f.Sync() }
+func SyncFile(f *os.File) error { return step("fsync", f.Name(), f.Sync) }
 
 // Move renames a file or folder: atomic, not durable. It is for moves that may be undone by a power cut without harm.
 //
 //	rename
-func Move(from, to string) error { return os.Rename(from, to) }
+func Move(from, to string) error {
+	return step("rename", to, func() error { return os.Rename(from, to) })
+}
 
 // Link gives the file at from a second name: atomic, not durable. It fails with fs.ErrExist when to is there.
 //
 //	linkat
-func Link(from, to string) error { return os.Link(from, to) }
+func Link(from, to string) error {
+	return step("link", to, func() error { return os.Link(from, to) })
+}
 
 // Remove deletes the file at path: durable. A file that is not there is no error, but it is not synced either.
 //
 //	unlinkat  openat(dir)  fsync  close
 func Remove(path string) error {
-	if err := os.Remove(path); err != nil {
+	if err := Delete(path); err != nil {
 		return ignoreMissing(err)
 	}
 	return SyncDir(filepath.Dir(path))
@@ -132,7 +137,7 @@ func Remove(path string) error {
 //
 //	openat(dir)  fsync  close
 func SyncDir(dir string) error {
-	if err := syncDir(dir); err != nil {
+	if err := step("syncdir", dir, func() error { return syncDir(dir) }); err != nil {
 		return fmt.Errorf("sync folder %s: %w", dir, err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func Reap(dir string, keep time.Duration) error {
 		}
 		info, err := e.Info()
 		if err == nil && time.Since(info.ModTime()) > keep {
-			err = os.Remove(filepath.Join(dir, e.Name()))
+			err = Delete(filepath.Join(dir, e.Name()))
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

@@ -14,6 +14,10 @@ import (
 //
 //	fdatasync(f)
 func SyncData(f *os.File) error {
+	return step("fsync", f.Name(), func() error { return fdatasync(f) })
+}
+
+func fdatasync(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err

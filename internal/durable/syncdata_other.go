@@ -7,4 +7,4 @@ import "os"
 // SyncData makes the bytes of f durable. An error is final for the file.
 //
 //	fsync(f)
-func SyncData(f *os.File) error { return f.Sync() }
+func SyncData(f *os.File) error { return SyncFile(f) }

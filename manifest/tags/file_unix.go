@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // readFile is the content of the regular file at path, at most limit bytes, and its modification time. It opens
@@ -69,7 +71,9 @@ func touch(path string, to time.Time) error {
 		}
 		times = []unix.Timespec{ts, ts}
 	}
-	err := again(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW) })
+	err := durable.Call("utimes", path, func() error {
+		return again(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW) })
+	})
 	if err != nil {
 		return &fs.PathError{Op: "touch", Path: path, Err: err}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/mstore/mstore/internal/durable"
 )
 
 // readFile is the content of the regular file at path, at most limit bytes, and its modification time. A link of any
@@ -44,5 +46,5 @@ func touch(path string, to time.Time) error {
 	if to.IsZero() {
 		to = time.Now()
 	}
-	return os.Chtimes(path, to, to)
+	return durable.Chtimes(path, to)
 }

@@ -106,7 +106,7 @@ func (t *Tags) mkdir(dir string) error {
 	if err := durable.MkdirAll(dir, 0o755); err != nil || !t.opts.Shared {
 		return err
 	}
-	return os.Chmod(dir, 0o775|fs.ModeSetgid) // the umask may have taken the group's bit
+	return durable.ChmodPath(dir, 0o775|fs.ModeSetgid) // the umask may have taken the group's bit
 }
 
 func (t *Tags) tagDir() string             { return filepath.Join(t.root, "tags") }
