@@ -33,7 +33,7 @@ const mode fs.FileMode = 0o666
 // On an error nothing is held; the error is ctx's when the wait ended by it.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	l := newLock(path)
-	if _, err := l.TryLockContext(ctx, poll); err != nil && !Unsupported(err) {
+	if _, err := l.lockContext(ctx); err != nil && !Unsupported(err) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return l.Close, nil
@@ -53,7 +53,7 @@ func TryLock(path string) (unlock func() error, ok bool, err error) {
 }
 
 // Shared is a shared lock that its holder keeps for long, on a file that may be renamed meanwhile.
-type Shared struct{ l *flock.Flock }
+type Shared struct{ l *lock }
 
 // Share takes the shared lock on the file at path without waiting, creating the file. It fails when somebody holds
 // the exclusive lock.
@@ -116,7 +116,29 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
+// lock is a lock that was not taken yet, or was.
+type lock struct{ *flock.Flock }
+
 // newLock makes a fresh object for each taking: one gofrs object is no mutex between goroutines.
-func newLock(path string, opts ...flock.Option) *flock.Flock {
-	return flock.New(path, append([]flock.Option{flock.SetPermissions(mode)}, opts...)...)
+func newLock(path string, opts ...flock.Option) *lock {
+	return &lock{flock.New(path, append([]flock.Option{flock.SetPermissions(mode)}, opts...)...)}
+}
+
+func (l *lock) lockContext(ctx context.Context) (bool, error) {
+	return l.take(func() (bool, error) { return l.TryLockContext(ctx, poll) })
+}
+
+// TryLock is gofrs'.
+func (l *lock) TryLock() (bool, error) { return l.take(l.Flock.TryLock) }
+
+// TryRLock is gofrs'.
+func (l *lock) TryRLock() (bool, error) { return l.take(l.Flock.TryRLock) }
+
+// take takes the lock. One that is refused is given back: its file is there and open, as it is where flock fails.
+func (l *lock) take(try func() (bool, error)) (bool, error) {
+	ok, err := try()
+	if refused, why := refusal(); refused && err == nil {
+		return why == nil, errors.Join(why, l.Unlock())
+	}
+	return ok, err
 }
