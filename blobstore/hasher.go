@@ -3,8 +3,11 @@ package blobstore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
+	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -72,6 +75,9 @@ func (h *hasher) run() {
 		n, err := h.folder.data.ReadAt((*buf)[:want], h.size)
 		h.hash.Write((*buf)[:n])
 		h.size += int64(n)
+		if errors.Is(err, io.EOF) { // a write said that it wrote more than it did
+			err = &fs.PathError{Op: "read", Path: h.folder.data.Name(), Err: io.ErrUnexpectedEOF}
+		}
 		if err != nil {
 			h.err = fmt.Errorf("%w: %w", errReadBack, err)
 			return

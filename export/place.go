@@ -139,7 +139,9 @@ func write(to folder, p string, b *blobstore.Blob, t terms, fill func(f *os.File
 			err = errors.Join(err, to.remove(p))
 		}
 	}()
-	err = fill(f)
+	if err = fill(f); err == nil {
+		err = durable.CheckSize(f, b.Size())
+	}
 	if err == nil && t.perm&writable == 0 {
 		err = durable.Chmod(f, t.perm)
 	}

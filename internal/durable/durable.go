@@ -12,6 +12,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,8 +24,9 @@ const tempPrefix = ".tmp-"
 
 // WriteFile makes path hold data with mode perm, whatever it held before: atomic and durable. Concurrent writers of
 // one path are safe, the last rename wins. On an error path is as it was.
+// A write that says it wrote everything is not believed: the file's size is compared.
 //
-//	openat(dir/.tmp-*, O_CREAT|O_EXCL)  write  fchmod  fsync  close  rename  openat(dir)  fsync  close
+//	openat(dir/.tmp-*, O_CREAT|O_EXCL)  write  fstat  fchmod  fsync  close  rename  openat(dir)  fsync  close
 func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	f, err := CreateTemp(filepath.Dir(path))
 	if err != nil {
@@ -36,6 +38,9 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 		}
 	}()
 	_, err = Write(f, data)
+	if err == nil {
+		err = CheckSize(f, int64(len(data)))
+	}
 	if err == nil {
 		err = Chmod(f, perm)
 	}
@@ -49,6 +54,17 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// CheckSize holds the size of a file against what its writes said they wrote. The error is io.ErrShortWrite.
+//
+//	fstat
+func CheckSize(f *os.File, want int64) error {
+	info, err := f.Stat()
+	if err == nil && info.Size() != want {
+		err = &fs.PathError{Op: "write", Path: f.Name(), Err: io.ErrShortWrite}
+	}
+	return err
 }
 
 // Publish gives the open file f its final name: atomic and durable. What path named before is replaced, unless it is

@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,6 +40,23 @@ func TestWriteFileThatFailsChangesNothing(t *testing.T) {
 		t.Errorf("WriteFile into no folder = %v", err)
 	}
 	wantNames(t, dir, "taken")
+}
+
+func TestCheckSize(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.WriteString("half"); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.CheckSize(f, 4); err != nil {
+		t.Error(err)
+	}
+	if err := durable.CheckSize(f, 8); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("CheckSize of half a file = %v", err)
+	}
 }
 
 func TestMkdirAll(t *testing.T) {
