@@ -20,7 +20,7 @@ ROUNDS ?= 3000
 
 export PATH := $(CURDIR)/$(TOOLS):$(PATH)
 
-.PHONY: help build demo test race lint fmt vet fuzz bench interop soak ci tools clean
+.PHONY: help build demo test race lint fmt vet fuzz bench crash interop soak ci tools clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -66,9 +66,13 @@ interop: tools ## hundreds of megabytes through real foreign clients, registries
 	MSTORE_INTEROP=large $(GO) test -count=1 -timeout 30m -run Interop ./internal/interop
 	MSTORE_INTEROP=large $(GO) test -count=1 -v -run Interop .
 	MSTORE_MODELCHECK=large $(GO) test -count=1 -run 'TestModel' ./gc
+	MSTORE_RACES=large $(GO) test -count=1 -v -run TestPublishesBesideCollections ./gc
 
 soak: tools ## thousands of commands in sixteen processes at once, some killed, one store; and with locks that do nothing
 	MSTORE_SOAK=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m ./internal/soak
+
+crash: tools ## kill mstore before and after each step of each command, and let each step fail
+	MSTORE_CRASH=large $(GO) test -count=1 -v -timeout 60m ./internal/crash
 
 ci: ## what CI runs: cheapest failure first, the tests last
 	@bash .ci/run
