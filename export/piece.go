@@ -151,6 +151,9 @@ func (e *exporter) write(data []byte) (private string, err error) {
 	}
 	_, err = durable.Write(f, data)
 	if err == nil {
+		err = durable.CheckSize(f, int64(len(data)))
+	}
+	if err == nil {
 		err = durable.SyncFile(f)
 	}
 	return private, errors.Join(err, f.Close())
