@@ -13,6 +13,7 @@ import (
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/fetch/local"
 	"github.com/mstore/mstore/fetch/source"
+	"github.com/mstore/mstore/stats"
 )
 
 // The places of other tools that models are adopted from. What follows is the folder, and after a "#" one model in it:
@@ -110,9 +111,10 @@ func (s *Store) Adoptable(ctx context.Context, typed string) (_ []string, err er
 //
 // Errors: ErrUsage for what is no model, ErrNotFound, ErrVerification for files that are damaged or not all there,
 // ErrQuarantined, ErrStorage.
-func (s *Store) Adopt(ctx context.Context, typed string, o AdoptOptions) (_ *Pulled, err error) {
+func (s *Store) Adopt(ctx context.Context, typed string, o AdoptOptions) (adopted *Pulled, err error) {
 	defer classify(&err)
 	start := time.Now()
+	defer func() { s.record(stats.Act{Kind: stats.Import, Name: o.As}, adopted, start, err) }()
 	p, err := parsePlace(typed)
 	if err != nil {
 		return nil, err

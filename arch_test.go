@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"manifest/tags":  {"internal/durable", "internal/flock"},
 	"blobstore":      {"internal/clone", "internal/durable", "internal/flock", "internal/key"},
 	"quarantine":     {"internal/durable", "internal/key"},
+	"stats":          {"internal/durable", "internal/flock"},
 	"fetch/transfer": {},
 	"fetch/source":   {"fetch/transfer", "manifest"},
 	"fetch/guard":    {"fetch/transfer"},
@@ -41,12 +42,12 @@ var rooms = map[string][]string{
 	"": {
 		"blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
 		"fetch/tally", "fetch/transfer", "fetch/web", "gc",
-		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
+		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine", "stats",
 	},
 	"cmd/mstore": {
 		"", "blobstore", "export", "fetch", "fetch/guard", "fetch/hub", "fetch/local", "fetch/ollama", "fetch/registry", "fetch/source",
 		"fetch/tally", "fetch/transfer", "fetch/web", "gc",
-		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine",
+		"internal/clone", "internal/durable", "internal/flock", "internal/key", "manifest", "manifest/tags", "quarantine", "stats",
 	},
 
 	// Programs and rooms for tests: nothing above imports them.

@@ -51,9 +51,9 @@ func to(s *faultserver.Server, connections int) func(*mstore.Options) {
 // classes are what an error of a fault may be, where that is not the network's.
 func classes(f faultserver.Fault) []mstore.Class {
 	switch f.Case {
-	case 4, 22, 28, 29:
+	case 4, 28, 29:
 		return []mstore.Class{mstore.ErrVerification}
-	case 30:
+	case 22, 30:
 		return []mstore.Class{mstore.ErrVerification, mstore.ErrNetwork}
 	case 16:
 		return []mstore.Class{mstore.ErrNotFound}

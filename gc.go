@@ -7,6 +7,7 @@ import (
 
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/internal/durable"
+	"github.com/mstore/mstore/stats"
 )
 
 // GCOptions say what a collection removes. The zero value removes what no tag and no lease reaches.
@@ -41,6 +42,7 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (_ *GCResult, err error) {
 
 // collect is GC that drops none of the names to spare.
 func (s *Store) collect(ctx context.Context, o GCOptions, spare ...string) (*GCResult, error) {
+	start := time.Now()
 	c := s.collector()
 	c.Grace = o.Grace
 	drop, chosen, err := s.drops(ctx, c, o, spare)
@@ -72,6 +74,7 @@ func (s *Store) collect(ctx context.Context, o GCOptions, spare ...string) (*GCR
 	if done == nil {
 		return nil, err
 	}
+	s.record(stats.Act{Kind: stats.Sweep, Removed: len(done.Removed), Freed: done.FreedBytes + done.ReapedBytes}, nil, start, err)
 	r.Dropped, r.Removed, r.FreedBytes, r.Kept = done.Dropped, done.Removed, done.FreedBytes+done.ReapedBytes, done.Kept
 	return r, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mstore/mstore/fetch"
 	sum "github.com/mstore/mstore/fetch/tally"
+	"github.com/mstore/mstore/stats"
 )
 
 // PullState is how far a pull is.
@@ -121,6 +122,7 @@ func (s *Store) runPull(ctx context.Context, h *Pull, p *pullPlan, work *working
 		s.emit(e)
 	}
 	r, err = s.pull(ctx, puller, p, start)
+	s.record(stats.Act{Kind: stats.Pull, Name: p.options.As}, r, start, err)
 	if err == nil {
 		s.keepQuota(ctx, r)
 		h.enter(Succeeded)

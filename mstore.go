@@ -16,6 +16,7 @@ import (
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
 	"github.com/mstore/mstore/quarantine"
+	"github.com/mstore/mstore/stats"
 )
 
 // Options configure a Store. The zero value is a private store that may use the network.
@@ -61,6 +62,7 @@ type Store struct {
 	engine   *transfer.Engine
 	sources  sources
 	requests requests
+	acts     *stats.Log
 }
 
 // DefaultDir is the folder of the store where nobody says otherwise: "mstore" in the user's cache folder.
@@ -98,6 +100,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s.engine = transfer.New(opts.Limits)
 	s.sources = newSources(opts)
 	s.requests = requests{s.blobs.Dir(requestsName)}
+	s.acts = stats.Open(s.blobs.Dir("stats"), s.blobs.Dir("locks/stats"))
 	return s, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/mstore/mstore/internal/key"
 	"github.com/mstore/mstore/manifest"
 	"github.com/mstore/mstore/manifest/tags"
+	"github.com/mstore/mstore/stats"
 )
 
 // PullOptions say how a pull goes. The zero value is the default.
@@ -250,7 +251,7 @@ type ImportOptions struct {
 // the store by reflink where the file system can, else copied.
 //
 // Errors: ErrUsage for a name or a path that no model can have, or two files of one path; ErrNotFound; ErrStorage.
-func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportOptions) (_ *Pulled, err error) {
+func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportOptions) (p *Pulled, err error) {
 	defer classify(&err)
 	start := time.Now()
 	name, err := newName(as)
@@ -262,11 +263,12 @@ func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportO
 			return nil, usagef("%s is in the store: a store is no model", path)
 		}
 	}
+	defer func() { s.record(stats.Act{Kind: stats.Import, Name: name}, p, start, err) }()
 	r, err := s.puller().Pull(ctx, local.Paths(paths), "", nil, fetch.Options{As: name, Jobs: o.Jobs})
 	if err != nil {
 		return nil, err
 	}
-	p := s.pulled(r, start)
+	p = s.pulled(r, start)
 	s.keepQuota(ctx, p)
 	return p, nil
 }

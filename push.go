@@ -16,6 +16,7 @@ import (
 	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/fetch/registry"
 	"github.com/mstore/mstore/fetch/transfer"
+	"github.com/mstore/mstore/stats"
 )
 
 // PushOptions say how a push goes. The zero value is the default.
@@ -45,9 +46,16 @@ type Pushed struct {
 //
 // Errors: ErrUsage for a reference that is not a registry's, ErrNotFound, ErrVerification when the store is damaged,
 // ErrNetwork, ErrAuthentication, ErrStorage, ErrInterrupted.
-func (s *Store) Push(ctx context.Context, name, ref string, o PushOptions) (_ *Pushed, err error) {
+func (s *Store) Push(ctx context.Context, name, ref string, o PushOptions) (pushed *Pushed, err error) {
 	defer classify(&err)
 	start := time.Now()
+	defer func() {
+		a := stats.Act{Kind: stats.Push, Name: name}
+		if pushed != nil {
+			a.Fetched, a.Retries = pushed.BytesSent, pushed.Retries
+		}
+		s.record(a, nil, start, err)
+	}()
 	if s.opts.Offline {
 		return nil, fmt.Errorf("push to %s: %w", ref, errOffline)
 	}

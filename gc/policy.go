@@ -99,7 +99,7 @@ type candidate struct {
 
 // balance adds up what was marked. What leases hold is needed for good.
 func (c *Collector) balance(ctx context.Context, m *marker, r roots) (*balance, error) {
-	b := &balance{blobs: make(map[digest.Digest]*weight)}
+	b := newBalance()
 	stay, may := split(r, r.tags)
 	held := newWalk(m.known)
 	for d := range r.held {
@@ -124,10 +124,17 @@ func (c *Collector) balance(ctx context.Context, m *marker, r roots) (*balance, 
 			who.blobs = blobs
 		}
 	}
+	b.settle()
+	return b, nil
+}
+
+func newBalance() *balance { return &balance{blobs: make(map[digest.Digest]*weight)} }
+
+// settle finds out what each candidate has alone, once all needs are known.
+func (b *balance) settle() {
 	for _, w := range b.blobs {
 		w.alone(1)
 	}
-	return b, nil
 }
 
 // need counts one more who needs the blobs; who is nil for one that stays. What is not here weighs nothing.

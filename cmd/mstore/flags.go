@@ -21,6 +21,7 @@ const (
 	formatName   = "format"
 	progressName = "progress"
 	logLevelName = "log-level"
+	statsName    = "stats"
 )
 
 // globalFlags are those of every command.
@@ -71,7 +72,11 @@ func retries(c *cli.Context) int {
 // configure reads the global flags.
 func (p *program) configure(c *cli.Context) error {
 	p.quiet = c.Bool("quiet")
-	format, err := choice(c, formatName, "text", "json")
+	formats := []string{"text", "json"}
+	if c.Command.Name == statsName {
+		formats = append(formats, prometheusName)
+	}
+	format, err := choice(c, formatName, formats...)
 	if err != nil {
 		return err
 	}

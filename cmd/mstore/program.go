@@ -110,7 +110,7 @@ func (p *program) commands() []*cli.Command {
 	return []*cli.Command{
 		p.pullCommand(), p.pushCommand(), p.importCommand(), p.exportCommand(), p.pathCommand(), p.execCommand(),
 		p.listCommand(), p.hasCommand(), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pinCommand(), p.unpinCommand(),
-		p.gcCommand(), p.verifyCommand(),
+		p.gcCommand(), p.verifyCommand(), p.statsCommand(),
 		p.loginCommand(), p.logoutCommand(),
 		p.completionCommand(), p.wordsCommand(), p.versionCommand(), p.helpCommand(),
 	}
