@@ -29,13 +29,13 @@ func Encode(ctx context.Context, w io.Writer, r io.ReaderAt, size int64) (int64,
 	var table []byte
 	var written int64
 	for off := int64(0); off < size; {
-		group, ctx := errgroup.WithContext(ctx)
+		group, gctx := errgroup.WithContext(ctx)
 		var used int
 		for ; used < len(workers) && off < size; used++ {
 			at, n := off, min(FrameSize, size-off)
 			work := workers[used]
 			group.Go(func() error {
-				if err := ctx.Err(); err != nil {
+				if err := gctx.Err(); err != nil {
 					return err
 				}
 				return work.pack(r, at, int(n))
@@ -62,9 +62,9 @@ func Encode(ctx context.Context, w io.Writer, r io.ReaderAt, size int64) (int64,
 // finish is what comes after the frames: the table in a frame that decoders of zstd skip, and the footer in its end.
 func finish(table []byte, size int64) []byte {
 	end := binary.LittleEndian.AppendUint32(make([]byte, 0, len(table)+headSize+footerSize), skippable)
-	end = binary.LittleEndian.AppendUint32(end, uint32(len(table)+footerSize)) //nolint:gosec // maxFrames keeps it below 4 GiB
+	end = binary.LittleEndian.AppendUint32(end, uint32(len(table)+footerSize))
 	end = append(end, table...)
-	end = binary.LittleEndian.AppendUint64(end, uint64(size)) //nolint:gosec // checked by Encode
+	end = binary.LittleEndian.AppendUint64(end, uint64(size))
 	return append(end, magic...)
 }
 
@@ -103,7 +103,7 @@ func (w *worker) pack(r io.ReaderAt, off int64, n int) error {
 	if how.search {
 		w.out = w.zstd.EncodeAll(raw, w.out)
 		if len(w.out) < n {
-			w.entry.packed[0] = uint32(len(w.out)) //nolint:gosec // less than a frame
+			w.entry.packed[0] = uint32(len(w.out))
 			return nil
 		}
 		how = choice{width: 1, ratio: 1}
@@ -121,7 +121,7 @@ func (w *worker) pack(r io.ReaderAt, off int64, n int) error {
 				return err
 			}
 		}
-		w.entry.packed[i] = uint32(len(w.out) - before) //nolint:gosec // a frame, nearly
+		w.entry.packed[i] = uint32(len(w.out) - before)
 	}
 	return nil
 }

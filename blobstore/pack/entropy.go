@@ -68,7 +68,7 @@ func appendStored(out, plane []byte) []byte {
 // appendFrameHeader begins a zstd frame: a single segment that says its size in four bytes, without a checksum.
 func appendFrameHeader(out []byte, size int) []byte {
 	out = append(out, 0x28, 0xB5, 0x2F, 0xFD, 2<<6|1<<5)
-	return binary.LittleEndian.AppendUint32(out, uint32(size)) //nolint:gosec // at most FrameSize
+	return binary.LittleEndian.AppendUint32(out, uint32(size))
 }
 
 func appendBlockHeader(out []byte, kind, size int, last bool) []byte {
@@ -83,7 +83,7 @@ func appendBlockHeader(out []byte, kind, size int, last bool) []byte {
 func appendLiterals(out, coded []byte, size int, last bool) []byte {
 	const header, sequences = 5, 1
 	out = appendBlockHeader(out, blockCompressed, header+len(coded)+sequences, last)
-	h := uint64(2) | 3<<2 | uint64(size)<<4 | uint64(len(coded))<<22 //nolint:gosec // lengths
+	h := uint64(2) | 3<<2 | uint64(size)<<4 | uint64(len(coded))<<22
 	out = append(out, byte(h), byte(h>>8), byte(h>>16), byte(h>>24), byte(h>>32))
 	return append(append(out, coded...), 0)
 }

@@ -47,7 +47,7 @@ func (e entry) total() int64 {
 }
 
 func (e entry) appendTo(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint64(b, uint64(e.offset)) //nolint:gosec // offsets are not negative
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.offset))
 	for _, p := range e.packed {
 		b = binary.LittleEndian.AppendUint32(b, p)
 	}
@@ -70,10 +70,10 @@ func parseEntry(b []byte, end int64) (entry, error) {
 			return entry{}, ErrFormat
 		}
 	}
-	if e.total() > maxFramePacked || offset > uint64(end) || e.total() > end-int64(offset) { //nolint:gosec // end is a file's size
+	if e.total() > maxFramePacked || offset > uint64(end) || e.total() > end-int64(offset) {
 		return entry{}, ErrFormat
 	}
-	e.offset = int64(offset) //nolint:gosec // it is not above end
+	e.offset = int64(offset)
 	return e, nil
 }
 

@@ -43,7 +43,7 @@ func NewReader(src io.ReaderAt, packed int64) (*Reader, error) {
 		return nil, err
 	}
 	length := uint64(binary.LittleEndian.Uint32(head[4:]))
-	if binary.LittleEndian.Uint32(head[:]) != skippable || length != uint64(packed-r.end-headSize) { //nolint:gosec // positive
+	if binary.LittleEndian.Uint32(head[:]) != skippable || length != uint64(packed-r.end-headSize) {
 		return nil, fmt.Errorf("%w: its table is not where it should be", ErrFormat)
 	}
 	var err error
