@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 
 	"manifest":       {},
 	"manifest/tags":  {"internal/durable", "internal/flock"},
-	"blobstore":      {"internal/clone", "internal/durable", "internal/flock", "internal/key"},
+	"blobstore":      {"blobstore/pack", "internal/clone", "internal/durable", "internal/flock", "internal/key"},
 	"blobstore/pack": {},
 	"quarantine":     {"internal/durable", "internal/key"},
 	"stats":          {"internal/durable", "internal/flock"},

@@ -47,6 +47,9 @@ func (s *Store) Export(ctx context.Context, name, dir string, o ExportOptions) (
 	if s.holds(abs) {
 		return nil, usagef("%s is in the store: export to a folder of its own", abs)
 	}
+	if err := s.unpack(ctx, use); err != nil {
+		return nil, err
+	}
 	if err := s.export(ctx, use, abs, o); err != nil {
 		return nil, err
 	}
@@ -133,7 +136,10 @@ func (s *Store) Use(ctx context.Context, name string) (_ *Use, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if use.Dir, err = s.views.Make(ctx, use.manifest); err != nil {
+	if err = s.unpack(ctx, use); err == nil {
+		use.Dir, err = s.views.Make(ctx, use.manifest)
+	}
+	if err != nil {
 		return nil, errors.Join(err, use.Release())
 	}
 	return use, nil

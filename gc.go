@@ -3,6 +3,7 @@ package mstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mstore/mstore/gc"
@@ -16,6 +17,9 @@ type GCOptions struct {
 	All    bool          // drop every tag that is not pinned first
 	Grace  time.Duration // keep blobs younger than this; 0: none, or 24 h where locks do nothing
 	Quota  Quota         // drop what exceeds it first; the zero value is that of the Store
+	// Compress packs the files of the models that stay and that nobody is using. They are unpacked when they are used.
+	// A dry run does not tell what that would save.
+	Compress bool
 }
 
 // GCResult is what a collection did, or with DryRun would do.
@@ -26,6 +30,8 @@ type GCResult struct {
 	Removed    []gc.Removal
 	FreedBytes int64 // of removed blobs, and of dead ingests
 	Kept       int   // blobs
+	Packed     []gc.Packing
+	SavedBytes int64 // of packed blobs
 	DryRun     bool
 }
 
@@ -38,6 +44,18 @@ type GCResult struct {
 func (s *Store) GC(ctx context.Context, o GCOptions) (_ *GCResult, err error) {
 	defer classify(&err)
 	return s.collect(ctx, o)
+}
+
+// compress packs what nobody is using. A model that is packed is no longer in index.json.
+func (s *Store) compress(ctx context.Context, c *gc.Collector, r *GCResult) (err error) {
+	r.Packed, err = c.Compress(ctx)
+	for _, p := range r.Packed {
+		r.SavedBytes += p.Saved
+	}
+	if len(r.Packed) == 0 {
+		return err
+	}
+	return errors.Join(err, s.tags.RebuildIndex(ctx))
 }
 
 // collect is GC that drops none of the names to spare.
@@ -73,6 +91,9 @@ func (s *Store) collect(ctx context.Context, o GCOptions, spare ...string) (*GCR
 	}
 	if done == nil {
 		return nil, err
+	}
+	if err == nil && o.Compress {
+		err = s.compress(ctx, c, r)
 	}
 	s.record(stats.Act{Kind: stats.Sweep, Removed: len(done.Removed), Freed: done.FreedBytes + done.ReapedBytes}, nil, start, err)
 	r.Dropped, r.Removed, r.FreedBytes, r.Kept = done.Dropped, done.Removed, done.FreedBytes+done.ReapedBytes, done.Kept

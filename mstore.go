@@ -89,7 +89,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if s.ward, err = quarantine.Open(s.blobs.Dir("quarantine")); err == nil {
-		s.tags, err = tags.Open(s.blobs.Root(), tags.Options{Shared: opts.Shared, Log: s.log})
+		s.tags, err = tags.Open(s.blobs.Root(), tags.Options{Shared: opts.Shared, Unlisted: s.unlisted, Log: s.log})
 	}
 	if err == nil {
 		s.views, err = export.OpenViews(s.blobs)

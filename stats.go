@@ -24,6 +24,8 @@ type Stats struct {
 	Used   int64 // bytes of all blobs, each once
 	Needed int64 // of these, what models and running processes need; a collection would free the rest
 	Shared int64 // bytes that are not used because models share blobs
+	Packed int   // of the blobs, those that are packed
+	Saved  int64 // bytes that are not used because of that
 
 	FreeSpace, TotalSpace int64 // of the file system; 0 where it does not tell
 
@@ -58,6 +60,9 @@ func (s *Store) Stats(ctx context.Context, o StatsOptions) (_ *Stats, err error)
 			r.Used += n
 		}
 	}
+	if err := s.countPacked(r); err != nil {
+		return nil, err
+	}
 	if r.FreeSpace, r.TotalSpace, err = durable.Space(s.Dir()); err != nil {
 		s.log.Debug("the file system does not tell its space", "error", err)
 	}
@@ -72,6 +77,20 @@ func (s *Store) Stats(ctx context.Context, o StatsOptions) (_ *Stats, err error)
 	r.Leases = leases.Count
 	r.Acts, err = s.acts.Sum(o.Since)
 	return r, err
+}
+
+// countPacked counts the packed blobs. One that cannot be read saves nothing.
+func (s *Store) countPacked(r *Stats) error {
+	for d, err := range s.blobs.Packed() {
+		if err != nil {
+			return err
+		}
+		if info, err := s.blobs.Stat(d); err == nil {
+			r.Packed++
+			r.Saved += info.Size - info.Stored
+		}
+	}
+	return nil
 }
 
 // pile counts the entries of a folder, and the bytes of all files below. What vanishes meanwhile is passed over.

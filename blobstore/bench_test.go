@@ -94,7 +94,7 @@ func benchIngest(b *testing.B, data []byte, bring func(in *blobstore.Ingest)) {
 		try(b, errOf(in.Commit(b.Context())))
 		b.StopTimer()
 		trashed, err := s.Trash(d)
-		try(b, err, errOf(trashed.Delete()))
+		try(b, err, errOf(trashed[0].Delete()))
 		b.StartTimer()
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mstore/mstore/blobstore/pack"
 	"github.com/mstore/mstore/internal/durable"
 	"github.com/mstore/mstore/internal/key"
 )
@@ -22,14 +23,25 @@ const blobMode fs.FileMode = 0o444
 type Info struct {
 	Digest  digest.Digest
 	Size    int64 // bytes
+	Stored  int64 // bytes of its file: fewer than Size when it is packed
 	ModTime time.Time
 }
+
+// Packed tells whether the blob's file holds it packed.
+func (i Info) Packed() bool { return i.Stored < i.Size }
 
 // Blob is an open blob: a read-only file that no sweep takes away while it is open. Close it.
 // ReadAt is safe for concurrent use.
 type Blob struct {
-	file *os.File
-	info Info
+	file   *os.File
+	info   Info
+	body   body         // the file, or what is packed in it
+	packed *pack.Reader // nil of a raw blob
+}
+
+type body interface {
+	io.ReadSeeker
+	io.ReaderAt
 }
 
 // Digest is the digest of the blob.
@@ -38,19 +50,29 @@ func (b *Blob) Digest() digest.Digest { return b.info.Digest }
 // Size is the length of the blob in bytes.
 func (b *Blob) Size() int64 { return b.info.Size }
 
-// File is the blob's file, open for reading, for those who map, link or clone it. It is closed with the blob.
+// Packed tells whether the blob's file holds it packed: then its bytes are not those of the file.
+func (b *Blob) Packed() bool { return b.packed != nil }
+
+// File is the blob's file, open for reading, for those who map, link or clone it: unless it is Packed, which
+// [Lease.Unpack] ends. It is closed with the blob.
 func (b *Blob) File() *os.File { return b.file }
 
-func (b *Blob) Read(p []byte) (int, error) { return b.file.Read(p) }
+func (b *Blob) Read(p []byte) (int, error) { return b.body.Read(p) }
 
 // ReadAt reads at an offset, as io.ReaderAt asks.
-func (b *Blob) ReadAt(p []byte, off int64) (int, error) { return b.file.ReadAt(p, off) }
+func (b *Blob) ReadAt(p []byte, off int64) (int, error) { return b.body.ReadAt(p, off) }
 
 // Seek sets the offset of the next Read.
-func (b *Blob) Seek(off int64, whence int) (int64, error) { return b.file.Seek(off, whence) }
+func (b *Blob) Seek(off int64, whence int) (int64, error) { return b.body.Seek(off, whence) }
 
 // Close gives the file back.
-func (b *Blob) Close() error { return b.file.Close() }
+func (b *Blob) Close() error {
+	var err error
+	if b.packed != nil {
+		err = b.packed.Close()
+	}
+	return errors.Join(err, b.file.Close())
+}
 
 // Stat tells whether a blob is here, cheaply: a regular file with the mode of a blob. One whose mode was changed is
 // read again in full, and gets its mode back when its bytes are right.
@@ -97,11 +119,15 @@ const (
 	atWork = time.Second
 )
 
-// openOrRestore looks in blobs, in trash, and in blobs again: a sweep moves a blob aside before it knows that nobody
-// needs it, and may have put it back between our two looks.
+// openOrRestore opens a blob's file: raw where it is, else packed. It looks where blobs are, in trash, and where blobs are
+// again: a sweep moves a blob aside before it knows that nobody needs it, and may have put it back between our two looks,
+// and who packs or unpacks moves one form aside when the other one is there.
 func (s *Store) openOrRestore(k key.Key) (*os.File, error) {
 	for look := 1; ; look++ {
-		f, err := openRegular(k.In(s.blobs()))
+		f, err := openRegular(s.rawPath(k))
+		if errors.Is(err, fs.ErrNotExist) {
+			f, err = openRegular(s.packedPath(k))
+		}
 		if !errors.Is(err, fs.ErrNotExist) || look > looks && (look > mostLooks || !s.sweeping()) {
 			return f, err
 		}
@@ -122,7 +148,13 @@ func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Blob{f, Info{Digest: k.Digest(), Size: info.Size(), ModTime: info.ModTime()}}
+	size := info.Size()
+	b := &Blob{file: f, body: f, info: Info{Digest: k.Digest(), Size: size, Stored: size, ModTime: info.ModTime()}}
+	if f.Name() == s.packedPath(k) {
+		if err := b.unpack(); err != nil {
+			return nil, err
+		}
+	}
 	if info.Mode().Perm() == blobMode {
 		return b, nil
 	}
@@ -133,7 +165,7 @@ func (s *Store) newBlob(k key.Key, f *os.File) (*Blob, error) {
 	if err := durable.Chmod(f, blobMode); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	_, err = f.Seek(0, io.SeekStart)
+	_, err = b.Seek(0, io.SeekStart)
 	return b, err
 }
 
@@ -162,7 +194,7 @@ func (s *Store) freshen(d digest.Digest) error {
 		return err
 	}
 	now := time.Now()
-	err = durable.Chtimes(k.In(s.blobs()), now)
+	err = durable.Chtimes(s.formPath(k), now)
 	if errors.Is(err, fs.ErrPermission) {
 		s.log.Debug("a blob could not be made young", "digest", d, "error", err)
 		return nil

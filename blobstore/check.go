@@ -57,7 +57,7 @@ func (s *Store) Expel(ctx context.Context, d digest.Digest, take func(path strin
 			return err
 		}
 	}
-	return take(k.In(s.blobs()))
+	return take(s.formPath(k))
 }
 
 // stillBad fails unless b has wrong bytes, and is what its name still leads to.
@@ -73,7 +73,7 @@ func (s *Store) stillBad(ctx context.Context, b *Blob, k key.Key) error {
 	if err != nil {
 		return err
 	}
-	if now, err := os.Lstat(k.In(s.blobs())); err != nil || !os.SameFile(checked, now) {
+	if now, err := os.Lstat(b.file.Name()); err != nil || !os.SameFile(checked, now) {
 		return errors.Join(fmt.Errorf("blob %s was replaced while it was checked", k), err)
 	}
 	return nil
@@ -82,7 +82,7 @@ func (s *Store) stillBad(ctx context.Context, b *Blob, k key.Key) error {
 // setAside moves what lies under a blob's name and is no blob out of the way, into trash/. A blob that was published
 // there between the look and the move is put back.
 func (s *Store) setAside(k key.Key) error {
-	path := k.In(s.blobs())
+	path := s.rawPath(k)
 	if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() {
 		return ignoreMissing(err)
 	}
@@ -114,7 +114,7 @@ func rehash(b *Blob, step func(n int64) error) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", b.info.Digest, err)
+			return fmt.Errorf("read %s: %w", b.info.Digest, damaged(b.info.Digest, err))
 		}
 	}
 	if got := digest.NewDigest(digest.SHA256, hash); got != b.info.Digest {

@@ -32,11 +32,17 @@ func (in *Ingest) Commit(ctx context.Context) (Info, error) {
 	if err := in.admit(ctx, k, size); err != nil {
 		return Info{}, err
 	}
-	if info, err := in.lease.Stat(k.Digest()); err == nil && info.Size == size { // ingested under a name, and known by now
-		return info, in.discard()
+	have, err := in.lease.Stat(k.Digest())
+	if err == nil && have.Size == size && !have.Packed() { // ingested under a name, and known by now
+		return have, in.discard()
 	}
 	if err := in.publish(k); err != nil {
 		return Info{}, errors.Join(fmt.Errorf("publish %s: %w", k, err), in.discard())
+	}
+	if have.Packed() {
+		if _, err := in.store.giveUp(k, in.store.packedPath(k), in.store.rawPath(k)); err != nil {
+			return Info{}, errors.Join(err, in.discard())
+		}
 	}
 	info, err := in.lease.Stat(k.Digest())
 	return info, errors.Join(err, in.discard())
@@ -126,7 +132,7 @@ func (in *Ingest) publish(k key.Key) error {
 	if err := durable.Chmod(in.folder.data, blobMode); err != nil {
 		return err
 	}
-	return durable.Publish(in.folder.data, k.In(in.store.blobs()))
+	return durable.Publish(in.folder.data, in.store.rawPath(k))
 }
 
 // startOver throws away what was written, so that the blob can be written again, in a folder of its own: what the old

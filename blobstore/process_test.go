@@ -119,9 +119,11 @@ func sweepRole(_ context.Context, root string) error {
 	n := 0
 	for d := range s.All() {
 		if _, ok := held[d]; !ok && err == nil {
-			var trashed blobstore.Trashed
+			var trashed []blobstore.Trashed
 			trashed, err = s.Trash(d)
-			err = errors.Join(err, errOf(trashed.Delete()))
+			for _, t := range trashed {
+				err = errors.Join(err, errOf(t.Delete()))
+			}
 			n++
 		}
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // ReapIngests removes what dead processes left in ingest/: at once what nobody can resume, the rest when it was not
-// written to for the time keep. It returns how many bytes that freed. Ingests of living processes are left alone.
+// written to for the time keep. It returns how many bytes that freed. Ingests of living processes are left alone. Of a
+// blob that has a raw and a packed form, as a kill may leave it, it removes the packed one.
 func (s *Store) ReapIngests(keep time.Duration) (freed int64, err error) {
 	var errs []error
 	for _, dir := range s.partials("") {
@@ -22,7 +23,8 @@ func (s *Store) ReapIngests(keep time.Duration) (freed int64, err error) {
 		freed += n
 		errs = append(errs, err)
 	}
-	return freed, errors.Join(errs...)
+	n, err := s.reapForms()
+	return freed + n, errors.Join(append(errs, err)...)
 }
 
 func (s *Store) reapIngest(dir string) (freed int64, err error) {

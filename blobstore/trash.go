@@ -21,34 +21,50 @@ type Trashed struct {
 	store *Store
 	key   key.Key
 	path  string
+	home  string // where it goes back
 	size  int64
 }
 
 // Digest is the digest that the blob had.
 func (t Trashed) Digest() digest.Digest { return t.key.Digest() }
 
-// Size is its length in bytes.
+// Size is the length of its file in bytes.
 func (t Trashed) Size() int64 { return t.size }
 
-// Trash moves a blob aside: the first half of its removal. It fails with ErrNotFound when there is none.
-func (s *Store) Trash(d digest.Digest) (Trashed, error) {
+// Trash moves a blob aside, in each form that it has: the first half of its removal. It fails with ErrNotFound when
+// there is none; beside another error it is what was moved.
+func (s *Store) Trash(d digest.Digest) ([]Trashed, error) {
 	k, err := key.Parse(d)
+	if err != nil {
+		return nil, err
+	}
+	var moved []Trashed
+	for _, form := range []string{s.packedPath(k), s.rawPath(k)} {
+		t, err := s.trash(k, form)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return moved, err
+		default:
+			moved = append(moved, t)
+		}
+	}
+	if len(moved) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, d)
+	}
+	return moved, nil
+}
+
+func (s *Store) trash(k key.Key, form string) (Trashed, error) {
+	info, err := os.Lstat(form)
 	if err != nil {
 		return Trashed{}, err
 	}
-	info, err := os.Lstat(k.In(s.blobs()))
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %s", ErrCorrupt, k)
+	if !info.Mode().IsRegular() {
+		return Trashed{}, fmt.Errorf("%w: %s", ErrCorrupt, k)
 	}
-	t := Trashed{store: s, key: k, path: s.trashPath(k)}
-	if err == nil {
-		t.size = info.Size()
-		err = durable.Move(k.In(s.blobs()), t.path)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %s", ErrNotFound, d)
-	}
-	return t, err
+	t := Trashed{store: s, key: k, path: s.trashPath(k) + suffixOf(form), home: form, size: info.Size()}
+	return t, durable.Move(form, t.path)
 }
 
 // Trashed is what lies in trash now, left by sweeps that are under way or were killed. What lay under a blob's name and
@@ -66,14 +82,18 @@ func (s *Store) Trashed() ([]Trashed, error) {
 		if err != nil || statErr != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		all = append(all, Trashed{s, k, filepath.Join(s.Dir("trash"), e.Name()), info.Size()})
+		t := Trashed{store: s, key: k, path: filepath.Join(s.Dir("trash"), e.Name()), home: s.rawPath(k), size: info.Size()}
+		if suffixOf(t.path) == packedSuffix {
+			t.home = s.packedPath(k)
+		}
+		all = append(all, t)
 	}
 	return all, nil
 }
 
 // Restore puts the blob back. It is no error when somebody else did, or deleted it.
 func (t Trashed) Restore() error {
-	return ignoreMissing(durable.Move(t.path, t.key.In(t.store.blobs())))
+	return ignoreMissing(durable.Move(t.path, t.home))
 }
 
 // Delete removes the blob for good. gone is false, without an error, when it is no longer in the trash: somebody else
@@ -93,7 +113,7 @@ func (s *Store) restore(k key.Key) error {
 		if t.key != k {
 			continue
 		}
-		err := durable.Move(t.path, k.In(s.blobs()))
+		err := durable.Move(t.path, t.home)
 		if !errors.Is(err, fs.ErrNotExist) { // this one is back; or was deleted, and there may be another
 			return err
 		}

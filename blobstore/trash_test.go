@@ -26,9 +26,11 @@ func TestTrash(t *testing.T) {
 		"found by an ingest": func(blobstore.Trashed) error { return isExists(ingestErr(t, newLease(t, s), want(b))) },
 		"found by Exists":    func(blobstore.Trashed) error { return errOf(s.Exists(t.Context(), descriptor(d, 1000))) },
 	} {
-		trashed, err := s.Trash(d)
-		if err != nil || trashed.Digest() != d || trashed.Size() != 1000 {
-			t.Fatalf("Trash = %v, %v", trashed, err)
+		moved, err := s.Trash(d)
+		try(t, err)
+		trashed := moved[0]
+		if len(moved) != 1 || trashed.Digest() != d || trashed.Size() != 1000 {
+			t.Fatalf("Trash = %v", moved)
 		}
 		if all, err := s.Trashed(); err != nil || len(all) != 1 || all[0] != trashed {
 			t.Errorf("Trashed = %v, %v", all, err)
@@ -58,8 +60,10 @@ func TestDelete(t *testing.T) {
 	opened, err := s.Open(d)
 	try(t, err)
 	defer func() { _ = opened.Close() }()
-	trashed, err := s.Trash(d)
-	try(t, err, errOf(trashed.Delete()), errOf(trashed.Delete()), trashed.Restore())
+	moved, err := s.Trash(d)
+	try(t, err)
+	trashed := moved[0]
+	try(t, errOf(trashed.Delete()), errOf(trashed.Delete()), trashed.Restore())
 	_, err = s.Stat(d)
 	wantErr(t, "Stat", err, blobstore.ErrNotFound)
 	_, err = s.Trash(d)
@@ -87,7 +91,7 @@ func TestTwoInTheTrash(t *testing.T) {
 	if len(all) != 1 || err != nil {
 		t.Fatalf("Trashed = %v, %v", all, err)
 	}
-	try(t, all[0].Restore(), errOf(first.Delete()))
+	try(t, all[0].Restore(), errOf(first[0].Delete()))
 	wantBlob(t, s, b)
 }
 
@@ -115,7 +119,7 @@ func TestReadersDoNotMissWhatASweepPutsBack(t *testing.T) {
 			trashed, err := s.Trash(d)
 			_, heldErr := s.Held() // as a sweep does between its moves
 			if err == nil {
-				err = trashed.Restore()
+				err = trashed[0].Restore()
 			}
 			_, err2 := s.Held()
 			try(t, heldErr, err2)
@@ -191,8 +195,9 @@ func TestWhatIsWithheldIsNotThere(t *testing.T) {
 	if left := names(t, s, "ingest"); len(left) != 0 {
 		t.Errorf("what is withheld stays: %q", left)
 	}
-	trashed, err := s.Trash(d) // a sweep may take it away
+	moved, err := s.Trash(d) // a sweep may take it away
 	try(t, err)
+	trashed := moved[0]
 	_, err = s.Stat(d)
 	wantErr(t, "Stat", err, blobstore.ErrWithheld)
 	if _, err := s.Stat(d); err == nil || len(names(t, s, "blobs/sha256")) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -107,7 +108,13 @@ func place(ctx context.Context, b *blobstore.Blob, to folder, p string, ways []w
 	return err
 }
 
+// errPacked reports a blob that has no file to share: see [blobstore.Lease.Unpack].
+var errPacked = fmt.Errorf("the blob is packed: %w", errors.ErrUnsupported)
+
 func reflink(_ context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
+	if b.Packed() {
+		return errPacked
+	}
 	err := write(to, p, b, t, func(f *os.File) error {
 		return durable.Call("clone", f.Name(), func() error { return clone.File(f, b.File()) })
 	})
@@ -119,7 +126,11 @@ func reflink(_ context.Context, b *blobstore.Blob, to folder, p string, t terms)
 
 func copyBytes(ctx context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
 	return write(to, p, b, t, func(f *os.File) error {
-		n, err := clone.Copy(ctx, durable.Writer(f), b.File(), t.progress)
+		var src io.Reader = b.File()
+		if b.Packed() {
+			src = b
+		}
+		n, err := clone.Copy(ctx, durable.Writer(f), src, t.progress)
 		if err == nil && n != b.Size() {
 			err = fmt.Errorf("copied %d of %d bytes", n, b.Size())
 		}
@@ -161,6 +172,9 @@ func write(to folder, p string, b *blobstore.Blob, t terms, fill func(f *os.File
 // link gives the blob's file another name. The name it links is looked at again, so that what was opened is what was
 // linked.
 func link(_ context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
+	if b.Packed() {
+		return errPacked
+	}
 	if err := durable.Link(b.File().Name(), to.path(p)); err != nil {
 		return err
 	}
@@ -176,6 +190,9 @@ func link(_ context.Context, b *blobstore.Blob, to folder, p string, t terms) er
 }
 
 func symlink(_ context.Context, b *blobstore.Blob, to folder, p string, t terms) error {
+	if b.Packed() {
+		return errPacked
+	}
 	err := to.root.Symlink(b.File().Name(), p)
 	if err == nil {
 		t.progress(b.Size())

@@ -130,7 +130,7 @@ func (c *Collector) planBlobs(ctx context.Context, p *Plan, blobs []digest.Diges
 			young[d] = struct{}{}
 			p.Kept++
 		default:
-			p.remove(d, info.Size)
+			p.remove(d, info.Stored)
 		}
 	}
 	return young, nil

@@ -151,14 +151,14 @@ func (s *sweeper) move(batch []digest.Digest) error {
 			s.stays(d)
 			continue
 		}
-		t, err := s.Store.Trash(d)
+		moved, err := s.Store.Trash(d)
+		s.pending = append(s.pending, moved...)
 		switch {
 		case errors.Is(err, blobstore.ErrNotFound), errors.Is(err, blobstore.ErrCorrupt): // gone, or no blob any more
 			continue
 		case err != nil:
 			return fmt.Errorf("sweep %s: %w", d, err)
 		}
-		s.pending = append(s.pending, t)
 	}
 	return nil
 }

@@ -24,13 +24,18 @@ run at once.
 With a limit, names are dropped first, and no more of them than it takes; never one that is pinned or in
 use. Policies: lru drops those not used for the longest time until the rest fits --max-size, size the
 largest, ttl only those older than --max-age. Set by the environment, the limits hold after each pull
-and import as well.`,
+and import as well.
+
+With --compress, files of models that nobody is using take less room, without loss: weights in bf16 a third
+less. They are found, verified and read as before, and unpacked by the next path, export or exec. Files that
+gain less than a tenth stay as they are, and so do those of models that were laid out by path or exec.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be removed, and remove nothing"},
 			&cli.DurationFlag{Name: "grace", Usage: "keep blobs younger than `DURATION`", DefaultText: "0, or 24h where locks do not work"},
 			&cli.StringFlag{Name: policyName, Usage: "drop models by `lru|ttl|size`", DefaultText: "MSTORE_CLEANUP_STRATEGY, or lru"},
 			&cli.GenericFlag{Name: maxSizeName, Value: new(byteSize), Usage: "drop models until the rest takes no more than `SIZE`", DefaultText: "MSTORE_CACHE_SIZE"},
 			&cli.DurationFlag{Name: maxAgeName, Usage: "drop models that were not used for `DURATION`", DefaultText: "MSTORE_MAX_AGE"},
+			&cli.BoolFlag{Name: compressName, Usage: "pack the files of models that nobody is using", EnvVars: []string{compressEnv}},
 			&cli.BoolFlag{Name: "all", Usage: "drop every model that is not pinned, after a question"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		},
@@ -51,6 +56,11 @@ type chosenDoc struct {
 	Frees    int64     `json:"freesBytes"`
 }
 
+type packedDoc struct {
+	Digest     digest.Digest `json:"digest"`
+	SavedBytes int64         `json:"savedBytes"`
+}
+
 type gcDoc struct {
 	Dropped    []string     `json:"dropped"`
 	Chosen     []chosenDoc  `json:"chosen"`
@@ -58,6 +68,8 @@ type gcDoc struct {
 	Removed    []removedDoc `json:"removed"`
 	FreedBytes int64        `json:"freedBytes"`
 	Kept       int          `json:"kept"`
+	Packed     []packedDoc  `json:"packed"`
+	SavedBytes int64        `json:"savedBytes"`
 	DryRun     bool         `json:"dryRun"`
 }
 
@@ -66,7 +78,7 @@ func (p *program) gc(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	opts := mstore.GCOptions{DryRun: c.Bool("dry-run"), All: c.Bool("all"), Grace: c.Duration("grace"), Quota: quota}
+	opts := mstore.GCOptions{DryRun: c.Bool("dry-run"), All: c.Bool("all"), Grace: c.Duration("grace"), Quota: quota, Compress: c.Bool(compressName)}
 	return p.withStore(c, func(s *mstore.Store) error {
 		if opts.All && !opts.DryRun && !c.Bool("yes") {
 			if sure, err := p.confirm(ctx, s, opts); err != nil || !sure {
@@ -134,9 +146,13 @@ func gcDocOf(r *mstore.GCResult) gcDoc {
 	doc := gcDoc{
 		Dropped: append([]string{}, r.Dropped...), Removed: make([]removedDoc, 0, len(r.Removed)),
 		Chosen: make([]chosenDoc, 0, len(r.Chosen)), OverBytes: r.Over, FreedBytes: r.FreedBytes, Kept: r.Kept, DryRun: r.DryRun,
+		Packed: make([]packedDoc, 0, len(r.Packed)), SavedBytes: r.SavedBytes,
 	}
 	for _, choice := range r.Chosen {
 		doc.Chosen = append(doc.Chosen, chosenDoc{choice.Tag.Name, whichLimit(choice), choice.Tag.LastUsed, choice.Frees})
+	}
+	for _, packing := range r.Packed {
+		doc.Packed = append(doc.Packed, packedDoc{packing.Digest, packing.Saved})
 	}
 	for _, removal := range r.Removed {
 		doc.Removed = append(doc.Removed, removedDoc{removal.Digest, removal.Size})
@@ -166,6 +182,11 @@ func (p *program) gcText(r *mstore.GCResult) error {
 		}
 		const sizeColumn = 2
 		if err := p.table(rows, sizeColumn); err != nil {
+			return err
+		}
+	}
+	if len(r.Packed) > 0 {
+		if err := p.print("packed %s and saved %s", count(int64(len(r.Packed)), "blob"), size(r.SavedBytes)); err != nil {
 			return err
 		}
 	}

@@ -50,6 +50,8 @@ func exposition(r *mstore.Stats) string {
 	m.gauge("mstore_used_bytes", "Bytes of all blobs, each once.", float64(r.Used))
 	m.gauge("mstore_needed_bytes", "Bytes of the blobs that models and running processes need.", float64(r.Needed))
 	m.gauge("mstore_shared_bytes", "Bytes that are not used because models share blobs.", float64(r.Shared))
+	m.gauge("mstore_packed_blobs", "Blobs that are packed.", float64(r.Packed))
+	m.gauge("mstore_saved_bytes", "Bytes that are not used because blobs are packed.", float64(r.Saved))
 	if r.TotalSpace > 0 {
 		m.gauge("mstore_free_space_bytes", "Bytes that may be written to the file system.", float64(r.FreeSpace))
 		m.gauge("mstore_total_space_bytes", "Size of the file system.", float64(r.TotalSpace))

@@ -17,9 +17,11 @@ const (
 	maxSizeName = "max-size"
 	maxAgeName  = "max-age"
 
-	policyEnv  = "MSTORE_CLEANUP_STRATEGY"
-	maxSizeEnv = "MSTORE_CACHE_SIZE"
-	maxAgeEnv  = "MSTORE_MAX_AGE"
+	policyEnv    = "MSTORE_CLEANUP_STRATEGY"
+	maxSizeEnv   = "MSTORE_CACHE_SIZE"
+	compressName = "compress"
+	compressEnv  = "MSTORE_ENABLE_COMPRESSION"
+	maxAgeEnv    = "MSTORE_MAX_AGE"
 )
 
 // byAge is the policy that looks at nothing but how long a model was not used.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -96,6 +98,24 @@ func noise(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 	ts.Check(os.WriteFile(path, data, 0o644))
+}
+
+// weights FILE BYTES makes a file of numbers as models have them, in bf16.
+func weights(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: weights FILE BYTES")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	const spread, half = 0.02, 16
+	random := rand.New(rand.NewPCG(1, 2))
+	data := make([]byte, 0, n+1)
+	for len(data) < n {
+		data = binary.LittleEndian.AppendUint16(data, uint16(math.Float32bits(float32(random.NormFloat64()*spread))>>half))
+	}
+	path := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	ts.Check(os.WriteFile(path, data[:n], 0o644))
 }
 
 // flip DIR flips one bit in the middle of the largest file in DIR.

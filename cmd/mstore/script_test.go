@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 				"interrupt": interrupt,
 				"schema":    schemas.command,
 				"noise":     noise,
+				"weights":   weights,
 				"files":     files,
 				"expand":    expand,
 				"flip":      flip,

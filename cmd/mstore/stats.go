@@ -83,6 +83,8 @@ type statsDoc struct {
 	UsedBytes   int64       `json:"usedBytes"`
 	NeededBytes int64       `json:"neededBytes"`
 	SharedBytes int64       `json:"sharedBytes"`
+	Packed      int         `json:"packed"`
+	SavedBytes  int64       `json:"savedBytes"`
 	FreeSpace   int64       `json:"freeSpaceBytes"`
 	TotalSpace  int64       `json:"totalSpaceBytes"`
 	Models      []weightDoc `json:"models"`
@@ -96,6 +98,7 @@ type statsDoc struct {
 func statsDocOf(r *mstore.Stats) statsDoc {
 	doc := statsDoc{
 		Blobs: r.Blobs, UsedBytes: r.Used, NeededBytes: r.Needed, SharedBytes: r.Shared,
+		Packed: r.Packed, SavedBytes: r.Saved,
 		FreeSpace: r.FreeSpace, TotalSpace: r.TotalSpace, Models: make([]weightDoc, 0, len(r.Models)),
 		Quarantine: pileDoc(r.Quarantine), Partial: pileDoc(r.Partial), Trash: pileDoc(r.Trash), Leases: r.Leases,
 		Acts: actsDocOf(&r.Acts),
@@ -131,6 +134,9 @@ func (p *program) statsText(r *mstore.Stats) error {
 		{"blobs", fmt.Sprintf("%d, %s", r.Blobs, size(r.Used))},
 		{"shared", size(r.Shared) + " that models have in common, counted once"},
 		{"not needed", size(r.Used-r.Needed) + " that gc would free"},
+	}
+	if r.Packed > 0 {
+		rows = append(rows, []string{"packed", fmt.Sprintf("%s, which saves %s", count(int64(r.Packed), "blob"), size(r.Saved))})
 	}
 	if r.TotalSpace > 0 {
 		rows = append(rows, []string{"disk", fmt.Sprintf("%s free of %s", size(r.FreeSpace), size(r.TotalSpace))})

@@ -48,6 +48,13 @@ var commands = map[string]command{
 	"export":     {args: []string{"export", "keep:v1", "$dir/out"}},
 	"export oci": {args: []string{"export", "keep:v1", "$dir/out", "--layout", "oci"}},
 	"path":       {args: []string{"path", "keep:v1"}},
+	"compress":   {args: []string{"gc", "--compress"}, prepare: weights, tag: "cold:v1"},
+	"unpack":     {args: []string{"export", "cold:v1", "$dir/out"}, prepare: pack, tag: "cold:v1"},
+	"gc packed": {args: []string{"gc"}, prepare: func(t *testing.T, w *world) {
+		t.Helper()
+		pack(t, w)
+		must(t, w.dir+"/store", "rm", "cold:v1")
+	}},
 }
 
 func write(t *testing.T, path, content string) {
@@ -101,6 +108,23 @@ func damage(t *testing.T, w *world) {
 	}
 	if w.damaged == "" {
 		t.Fatal("nothing was damaged")
+	}
+}
+
+// weights brings in a model with a file that is large enough to be packed.
+func weights(t *testing.T, w *world) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "cold")
+	write(t, dir+"/pytorch_model.bin", strings.Repeat("0123456789abcdef", 70_000))
+	must(t, w.dir+"/store", "import", dir, "--as", "cold:v1")
+}
+
+func pack(t *testing.T, w *world) {
+	t.Helper()
+	weights(t, w)
+	must(t, w.dir+"/store", "gc", "--compress")
+	if packed, err := filepath.Glob(w.dir + "/store/packed/sha256/*"); err != nil || len(packed) != 1 {
+		t.Fatal("packed:", packed, err)
 	}
 }
 

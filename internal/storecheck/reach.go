@@ -29,11 +29,16 @@ type tag struct {
 	Descriptor descriptor `json:"descriptor"`
 }
 
-// readBlobs hashes what lies in a folder of blobs. In trash a name goes on after the digest.
+// readBlobs hashes what lies in a folder of blobs. In trash a name goes on after the digest. The folder of packed blobs
+// is made with the first of them.
 func (c *checker) readBlobs(dir string, trash bool) {
-	for _, e := range c.list(dir, trash) {
+	packs := strings.HasPrefix(dir, "packed/")
+	for _, e := range c.list(dir, trash || packs) {
 		path := dir + "/" + e.Name()
 		name, nonce, _ := strings.Cut(e.Name(), ".")
+		if packs && nonce == "zst" {
+			nonce = ""
+		}
 		switch {
 		case unfinished(e.Name()):
 		case !isHex(name) || (nonce != "") != trash:
@@ -49,36 +54,41 @@ func (c *checker) readBlobs(dir string, trash bool) {
 }
 
 func (c *checker) readBlob(path, want string) {
-	info, got, err := sum(c.at(path))
+	read := sum
+	if strings.HasSuffix(path, ".zst") {
+		read = sumPacked
+	}
+	info, size, got, err := read(c.at(path))
 	switch {
 	case err != nil:
 		c.say(Wrong, path, "%v", err)
 	case got != want:
-		c.say(Wrong, path, "%d bytes, whose sha256 is %s", info.Size(), got)
+		c.say(Wrong, path, "%d bytes, whose sha256 is %s", size, got)
 	default:
-		c.blobs[want] = info.Size()
+		c.blobs[want] = size
+		c.packed[want] = strings.HasPrefix(path, "packed/")
 	}
 	if err == nil && info.Mode() != blobMode {
 		c.say(Wrong, path, "mode %v", info.Mode())
 	}
 }
 
-// sum is what a file is and the sha256 of its bytes.
-func sum(path string) (info os.FileInfo, hexSum string, err error) {
+// sum is what a file is, and the number and the sha256 of its bytes.
+func sum(path string) (info os.FileInfo, n int64, hexSum string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, "", err
 	}
 	defer func() { _ = f.Close() }()
 	if info, err = f.Stat(); err != nil {
-		return nil, "", err
+		return nil, 0, "", err
 	}
 	hash := sha256.New()
-	n, err := io.Copy(hash, f)
+	n, err = io.Copy(hash, f)
 	if err == nil && n != info.Size() {
 		err = fmt.Errorf("%d bytes were read of %d", n, info.Size())
 	}
-	return info, hex.EncodeToString(hash.Sum(nil)), err
+	return info, n, hex.EncodeToString(hash.Sum(nil)), err
 }
 
 func isHex(s string) bool {

@@ -47,8 +47,9 @@ type Options struct {
 
 // Check reads the whole store at root. The findings are sorted by path.
 func Check(root string, opts Options) []Finding {
-	c := &checker{root: root, blobs: make(map[string]int64), reached: make(map[string]bool)}
+	c := &checker{root: root, blobs: make(map[string]int64), packed: make(map[string]bool), reached: make(map[string]bool)}
 	c.frame()
+	c.readBlobs("packed/sha256", false)
 	c.readBlobs("blobs/sha256", false)
 	c.readBlobs("trash", true)
 	tags := c.readTags()
@@ -76,6 +77,7 @@ type checker struct {
 	root    string
 	found   []Finding
 	blobs   map[string]int64
+	packed  map[string]bool // those that are packed, and nowhere raw
 	reached map[string]bool
 }
 
@@ -169,6 +171,9 @@ func (c *checker) readIndex(tags map[string]tag, fresh bool) {
 		return
 	}
 	for _, t := range tags {
+		if c.hasPacked(t) { // other tools cannot read it: it is not to be there
+			continue
+		}
 		if d, ok := named[t.Name]; !ok || d.Digest != t.Descriptor.Digest || d.Size != t.Descriptor.Size {
 			c.say(Odd, path, "it does not say what tag %q says", t.Name)
 		}
@@ -186,7 +191,7 @@ func (c *checker) recovered() {
 			c.say(Odd, dir+"/"+e.Name(), "left behind")
 		}
 	}
-	for _, dir := range []string{".", "blobs/sha256", "tags", "pins", "locks", "views", "quarantine", "pulls"} {
+	for _, dir := range []string{".", "blobs/sha256", "packed/sha256", "tags", "pins", "locks", "views", "quarantine", "pulls"} {
 		for _, e := range c.list(dir, true) {
 			if unfinished(e.Name()) {
 				c.say(Odd, filepath.ToSlash(filepath.Join(dir, e.Name())), "an unfinished write")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,7 +19,7 @@ import (
 
 // RebuildIndex makes index.json what the tags say at a moment after the call: one entry a tag, in the order of the
 // names, each with the whole name as org.opencontainers.image.ref.name. Tags that cannot be read are left out, and
-// logged. A file that says that already is not written again.
+// logged; so are, without a word, those that are Unlisted. A file that says that already is not written again.
 func (t *Tags) RebuildIndex(ctx context.Context) (err error) {
 	unlock, err := flock.Lock(ctx, filepath.Join(t.lockDir(), "index"))
 	if err != nil {
@@ -66,13 +67,20 @@ func (t *Tags) index() ([]byte, error) {
 	index := ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: make([]ocispec.Descriptor, len(tags)),
+		Manifests: make([]ocispec.Descriptor, 0, len(tags)),
 	}
-	for i, tag := range tags {
-		index.Manifests[i] = ocispec.Descriptor{
+	if t.opts.Unlisted != nil {
+		unlisted, err := t.opts.Unlisted()
+		if err != nil {
+			return nil, err
+		}
+		tags = slices.DeleteFunc(tags, unlisted)
+	}
+	for _, tag := range tags {
+		index.Manifests = append(index.Manifests, ocispec.Descriptor{
 			MediaType: tag.Descriptor.MediaType, Digest: tag.Descriptor.Digest, Size: tag.Descriptor.Size,
 			Annotations: map[string]string{ocispec.AnnotationRefName: tag.Name},
-		}
+		})
 	}
 	data, err := json.Marshal(index)
 	return append(data, '\n'), err

@@ -67,6 +67,9 @@ type Options struct {
 	Shared bool
 	// Log hears of tags that were left out of index.json. Nil: nobody does.
 	Log *slog.Logger
+	// Unlisted tells which tags index.json leaves out, since other tools cannot read their models as they are now. It is
+	// asked anew each time that the index is built. Nil: none.
+	Unlisted func() (func(Tag) bool, error)
 	// Now is the time that Touch sets, and Set for a Tag that has no Created. Nil: the machine's.
 	Now func() time.Time
 }
