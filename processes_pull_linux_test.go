@@ -3,10 +3,12 @@ package mstore_test
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/mstore/mstore"
+	"github.com/mstore/mstore/fetch"
 	"github.com/mstore/mstore/internal/faultserver"
 )
 
@@ -20,9 +22,16 @@ func TestADiskThatFillsUpMidway(t *testing.T) {
 	weights := faultserver.Content(1, size)
 	ref := o.model(t, "v1", weights)
 	dir := tmpfs(t, 40)
-	s := openStore(t, filepath.Join(dir, "store"), func(o *mstore.Options) { o.Limits.Connections = 8 })
 	ballast := filepath.Join(dir, "ballast")
-	try(t, os.WriteFile(ballast, make([]byte, 20<<20), 0o600))
+	var fill sync.Once
+	s := openStore(t, filepath.Join(dir, "store"), func(o *mstore.Options) {
+		o.Limits.Connections = 8
+		o.Events = func(e mstore.Event) {
+			if e.Kind == fetch.Progress { // there was room when it began
+				fill.Do(func() { try(t, os.WriteFile(ballast, make([]byte, 20<<20), 0o600)) })
+			}
+		}
+	})
 	_, err := s.Pull(t.Context(), ref, mstore.PullOptions{})
 	wantFailure(t, "Pull onto a disk that fills up", err, mstore.ErrStorage)
 	wantIs(t, err, syscall.ENOSPC)

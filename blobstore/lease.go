@@ -187,16 +187,21 @@ func (s *Store) Held() (map[digest.Digest]struct{}, error) {
 	}
 	held := make(map[digest.Digest]struct{})
 	for _, e := range entries {
-		if err := s.readLease(filepath.Join(s.Dir("leases"), e.Name()), held); err != nil {
+		err := s.readLease(filepath.Join(s.Dir("leases"), e.Name()), func(line string) {
+			if k, err := key.Parse(digest.Digest(line)); err == nil {
+				held[k.Digest()] = struct{}{}
+			}
+		})
+		if err != nil {
 			return nil, fmt.Errorf("read lease: %w", err)
 		}
 	}
 	return held, nil
 }
 
-// readLease adds to held what the lease at path holds, or removes the lease when its process is dead.
+// readLease gives the lines of the lease at path that are whole, or removes the lease when its process is dead.
 // A last line that is not whole is a Hold that has not returned: its holder has not looked yet.
-func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
+func (s *Store) readLease(path string, take func(line string)) error {
 	unborn := strings.HasPrefix(filepath.Base(path), newLeasePrefix)
 	file, err := openRegular(path)
 	switch {
@@ -228,8 +233,8 @@ func (s *Store) readLease(path string, held map[digest.Digest]struct{}) error {
 		return nil
 	}
 	for line := range strings.Lines(string(raw)) {
-		if k, err := key.Parse(digest.Digest(strings.TrimSuffix(line, "\n"))); err == nil {
-			held[k.Digest()] = struct{}{}
+		if whole, ok := strings.CutSuffix(line, "\n"); ok {
+			take(whole)
 		}
 	}
 	return nil

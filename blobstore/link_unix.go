@@ -21,3 +21,12 @@ func links(info fs.FileInfo) int {
 	}
 	return 1
 }
+
+// allocated is how many bytes of the disk a file takes.
+func allocated(info fs.FileInfo) int64 {
+	const block = 512
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Blocks * block
+	}
+	return info.Size()
+}

@@ -97,6 +97,9 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 			return nil, err
 		}
 	}
+	if err := j.reserve(ctx, blobs); err != nil {
+		return nil, err
+	}
 	paths := make(map[string]string)
 	for _, f := range m.Files {
 		paths[f.Descriptor.Digest.String()] = f.Path
@@ -111,6 +114,18 @@ func (j *job) blobs(ctx context.Context, model *source.Model) (*manifest.Manifes
 		})
 	}
 	return m, crew.Wait()
+}
+
+// reserve makes sure that what has to be fetched fits on the disk.
+func (j *job) reserve(ctx context.Context, blobs []ocispec.Descriptor) error {
+	wants := make([]blobstore.Want, len(blobs))
+	for i, desc := range blobs {
+		wants[i] = blobstore.Want{Digest: desc.Digest, Size: desc.Size}
+	}
+	if err := j.lease.Reserve(ctx, wants...); err != nil {
+		return fmt.Errorf("%s does not fit on the disk: %w", j.name, err)
+	}
+	return nil
 }
 
 // put brings in a few bytes that are in memory.
