@@ -61,6 +61,10 @@ func (s *Store) compress(ctx context.Context, c *gc.Collector, r *GCResult) (err
 // collect is GC that drops none of the names to spare.
 func (s *Store) collect(ctx context.Context, o GCOptions, spare ...string) (*GCResult, error) {
 	start := time.Now()
+	if !o.DryRun {
+		s.giveUpSpare()
+		defer s.keepSpare()
+	}
 	c := s.collector()
 	c.Grace = o.Grace
 	drop, chosen, err := s.drops(ctx, c, o, spare)

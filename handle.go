@@ -124,6 +124,7 @@ func (s *Store) runPull(ctx context.Context, h *Pull, p *pullPlan, work *working
 	r, err = s.pull(ctx, puller, p, start)
 	s.record(stats.Act{Kind: stats.Pull, Name: p.options.As}, r, start, err)
 	if err == nil {
+		s.keepSpare()
 		s.keepQuota(ctx, r)
 		h.enter(Succeeded)
 	} else {
@@ -150,7 +151,7 @@ func (s *Store) pull(ctx context.Context, puller *fetch.Puller, p *pullPlan, sta
 	case r == nil:
 		got, err := puller.Pull(ctx, p.src, p.ref, p.have, p.options)
 		if err != nil {
-			return nil, &elsewhere{p.world, err}
+			return nil, &elsewhere{p.world, s.tellFreeable(ctx, err)}
 		}
 		r = s.pulled(got, start)
 	}

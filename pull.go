@@ -269,6 +269,7 @@ func (s *Store) Import(ctx context.Context, paths []string, as string, o ImportO
 		return nil, err
 	}
 	p = s.pulled(r, start)
+	s.keepSpare()
 	s.keepQuota(ctx, p)
 	return p, nil
 }

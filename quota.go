@@ -3,8 +3,10 @@ package mstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
+	"github.com/mstore/mstore/blobstore"
 	"github.com/mstore/mstore/gc"
 	"github.com/mstore/mstore/manifest/tags"
 )
@@ -81,14 +83,48 @@ func (s *Store) exceeded(ctx context.Context, spare string) (bool, error) {
 	if err != nil || len(chosen.Choices) > 0 || s.opts.Quota.MaxSize == 0 {
 		return err == nil && len(chosen.Choices) > 0, err
 	}
-	var used int64
+	used, err := s.used()
+	return used > s.opts.Quota.MaxSize, err
+}
+
+// used is how many bytes all blobs take.
+func (s *Store) used() (used int64, err error) {
 	for d, err := range s.blobs.All() {
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if n, err := s.blobs.Size(d); err == nil { // one that is gone takes nothing
 			used += n
 		}
 	}
-	return used > s.opts.Quota.MaxSize, nil
+	return used, nil
+}
+
+// tellFreeable adds to the refusal of what does not fit what the store could free for it: all that is neither pinned nor
+// in use.
+func (s *Store) tellFreeable(ctx context.Context, err error) error {
+	short, ok := errors.AsType[*blobstore.SpaceError](err)
+	if !ok {
+		return err
+	}
+	chosen, chooseErr := s.collector().Choose(ctx, gc.Limits{MaxSize: 1})
+	used, usedErr := s.used()
+	if chooseErr == nil && usedErr == nil {
+		short.Freeable = used - chosen.Left
+	}
+	return err
+}
+
+// giveUpSpare frees a little where the disk is full, for what is about to free more: a tag cannot be removed without
+// writing index.json anew.
+func (s *Store) giveUpSpare() {
+	if err := s.blobs.GiveUpSpare(); err != nil {
+		s.log.Debug("the spare file could not be removed", "error", err)
+	}
+}
+
+func (s *Store) keepSpare() {
+	if err := s.blobs.KeepSpare(); err != nil {
+		s.log.Debug("the spare file could not be made", "error", err)
+	}
 }

@@ -36,6 +36,7 @@ func (s *Store) Tag(ctx context.Context, name, as string) (_ *Model, err error) 
 // A pinned model stays, and is ErrUsage: unpin it first.
 func (s *Store) Remove(ctx context.Context, name string) (_ *Model, err error) {
 	defer classify(&err)
+	s.giveUpSpare()
 	tag, err := s.lookup(name)
 	if errors.Is(err, tags.ErrUnreadable) { // nobody knows what it named: that is why it goes
 		name, _, _ = parseName(name)

@@ -63,6 +63,8 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, e
 	}
 	v.checkIndexAgain()
 	if o.Repair {
+		s.giveUpSpare()
+		defer s.keepSpare()
 		if err := v.repair(ctx); err != nil {
 			return nil, err
 		}

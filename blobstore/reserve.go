@@ -22,17 +22,30 @@ type SpaceError struct {
 	Needed   int64 // bytes that are still to be written
 	Free     int64 // bytes that the file system has for this user
 	Reserved int64 // of these, what other pulls are going to write
+	Freeable int64 // what models have that are neither pinned nor in use, where somebody knows; else 0
 }
 
 func (e *SpaceError) Error() string {
-	text := fmt.Sprintf("%s more are needed, and %s are free", megabytes(e.Needed), megabytes(e.Free))
+	text := fmt.Sprintf("the disk has no room: %s more are needed, and %s are free", rounded(e.Needed), rounded(e.Free))
 	if e.Reserved > 0 {
-		text += fmt.Sprintf(", of which other pulls need %s", megabytes(e.Reserved))
+		text += fmt.Sprintf(", of which other pulls need %s", rounded(e.Reserved))
+	}
+	if e.Freeable > 0 {
+		text += fmt.Sprintf("; models that are neither pinned nor in use have %s", rounded(e.Freeable))
 	}
 	return text
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+// rounded is a number of bytes for a person.
+func rounded(n int64) string {
+	const thousand = 1000
+	value, unit := float64(n)/thousand/thousand, 0
+	units := []string{"MB", "GB", "TB", "PB", "EB"}
+	for value >= thousand && unit < len(units)-1 {
+		value, unit = value/thousand, unit+1
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
 
 // Is makes it what a full disk says.
 func (e *SpaceError) Is(target error) bool { return target == syscall.ENOSPC }

@@ -122,10 +122,7 @@ func (j *job) reserve(ctx context.Context, blobs []ocispec.Descriptor) error {
 	for i, desc := range blobs {
 		wants[i] = blobstore.Want{Digest: desc.Digest, Size: desc.Size}
 	}
-	if err := j.lease.Reserve(ctx, wants...); err != nil {
-		return fmt.Errorf("%s does not fit on the disk: %w", j.name, err)
-	}
-	return nil
+	return j.lease.Reserve(ctx, wants...)
 }
 
 // put brings in a few bytes that are in memory.
