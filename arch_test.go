@@ -167,6 +167,28 @@ func TestOnlyDurableRenamesLinksAndSyncs(t *testing.T) {
 	}
 }
 
+// TestOnlyDurableChangesAStore keeps what writes into a store from going around the package where each step can be made to
+// fail.
+func TestOnlyDurableChangesAStore(t *testing.T) {
+	writers := []string{"", "blobstore", "export", "gc", "manifest/tags", "quarantine", "stats"}
+	calls := []string{
+		"Chmod", "Chtimes", "Create", "CreateTemp", "Mkdir", "MkdirAll", "MkdirTemp", "Remove", "RemoveAll", "Truncate", "WriteFile",
+	}
+	for name, files := range packages(t) {
+		if !slices.Contains(writers, name) {
+			continue
+		}
+		for _, f := range files {
+			for call := range nodes[*ast.CallExpr](f.tree) {
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if ok && isNamed(sel.X, "os") && slices.Contains(calls, sel.Sel.Name) {
+					t.Errorf("%s: %s: use internal/durable", f.at(sel), types.ExprString(sel))
+				}
+			}
+		}
+	}
+}
+
 // TestOnlyKeyMakesAPathOfADigest finds the ways that lead there: the part of a digest after the colon, and a digest
 // turned into a string inside a call of filepath.Join.
 func TestOnlyKeyMakesAPathOfADigest(t *testing.T) {

@@ -16,11 +16,23 @@ import (
 // BenchmarkNothingToDo is a plan and its run over 100,000 blobs and 10,000 tags, all in use: a manifest a tag, and nine
 // files a manifest that no other one has.
 func BenchmarkNothingToDo(b *testing.B) {
-	const models, files = 10_000, 9
 	w := newWorld(b)
+	manyModels(w)
+	for b.Loop() {
+		plan, result := w.gc(w.collector())
+		if len(plan.Remove) > 0 || result.Kept != manyTags*(manyFiles+1)+1 {
+			b.Fatalf("%d to remove, %d kept", len(plan.Remove), result.Kept)
+		}
+	}
+}
+
+const manyTags, manyFiles = 10_000, 9
+
+// manyModels are 10,000 tags of 100,000 blobs.
+func manyModels(w *world) {
 	config := plainBlob(w, "{}")
-	for i := range models {
-		layers := make([]ocispec.Descriptor, files)
+	for i := range manyTags {
+		layers := make([]ocispec.Descriptor, manyFiles)
 		for j := range layers {
 			layers[j] = plainBlob(w, fmt.Sprint(i, " ", j))
 			layers[j].MediaType = "application/vnd.cncf.model.weight.v1.raw"
@@ -30,10 +42,17 @@ func BenchmarkNothingToDo(b *testing.B) {
 		m.MediaType = ocispec.MediaTypeImageManifest
 		plainTag(w, fmt.Sprintf("model-%d", i), m)
 	}
+}
+
+// BenchmarkWeigh is what statistics add up, of 100,000 blobs and 10,000 tags.
+func BenchmarkWeigh(b *testing.B) {
+	w := newWorld(b)
+	manyModels(w)
 	for b.Loop() {
-		plan, result := w.gc(w.collector())
-		if len(plan.Remove) > 0 || result.Kept != models*(files+1)+1 {
-			b.Fatalf("%d to remove, %d kept", len(plan.Remove), result.Kept)
+		weights, err := w.collector().Weigh(b.Context())
+		w.must(err)
+		if len(weights.Models) != manyTags {
+			b.Fatalf("%d models", len(weights.Models))
 		}
 	}
 }
