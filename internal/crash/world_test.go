@@ -134,4 +134,3 @@ func blobs(t *testing.T, store string) map[string]struct{} {
 	}
 	return all
 }
-
